@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
-from builders.aws.calls import concurrently
+from builders.aws.calls import attempted
 from builders.aws.change_sets import ResourceChange, preview
 from builders.errors import RolloutError
 from builders.rollout.aws.client import Client
-from builders.rollout.model import CurrentState, DesiredState, Target
+from builders.rollout.model import CurrentState, DesiredState, LayerTarget, Target
 from builders.rollout.plan.changes import ChangeKind
 from builders.rollout.plan.plan import Group, Plan
 from builders.stack_diff.effects import Change, Effect, gravest_first
 
 _COMPARED = frozenset({ChangeKind.UPDATE, ChangeKind.OVERRIDE, ChangeKind.RETRY})
 _REPLACEMENTS = {"True": Effect.REPLACE, "Conditional": Effect.MAY_REPLACE}
-
-_Answers = Mapping[tuple[str, Target], tuple[Change, ...] | RolloutError]
-"""By layer and target."""
 
 
 def with_change_sets(client: Client, desired: DesiredState, current: CurrentState, plan: Plan) -> Plan:
@@ -31,18 +28,19 @@ def with_change_sets(client: Client, desired: DesiredState, current: CurrentStat
         for target, instance in state.instances.items()
     }
 
-    def ask(key: tuple[str, Target]) -> tuple[Change, ...] | RolloutError:
+    def ask(key: LayerTarget) -> tuple[Change, ...]:
         layer, target = key
         spec = desired.sets[layer]
-        try:
-            found = preview(client.reading(target), stack_ids[key], spec.template, spec.values(target))
-        except RolloutError as error:
-            return error
+        found = preview(client.reading(target), stack_ids[key], spec.template, spec.values(target))
         return gravest_first(map(_change, found))
 
-    answers = dict(concurrently(ask, [key for key in asked if stack_ids.get(key)]))
-    groups = tuple(group for each in plan.groups for group in _regrouped(each, answers))
-    return dataclasses.replace(plan, groups=groups, notes=(*plan.notes, *dict.fromkeys(_notes(plan, answers))))
+    answers = dict(attempted(ask, [key for key in asked if stack_ids.get(key)]))
+    groups, notes = list[Group](), dict[str, None]()
+    for group in plan.groups:
+        regrouped, said = _regrouped(group, answers)
+        groups += regrouped
+        notes |= dict.fromkeys(said)
+    return dataclasses.replace(plan, groups=tuple(groups), notes=(*plan.notes, *notes))
 
 
 def _change(change: ResourceChange) -> Change:
@@ -57,27 +55,23 @@ def _change(change: ResourceChange) -> Change:
     return Change(change.logical_id, change.type, effect, causes, retained=retained)
 
 
-def _regrouped(group: Group, answers: _Answers) -> Iterator[Group]:
+def _regrouped(
+    group: Group, answers: Mapping[LayerTarget, tuple[Change, ...] | RolloutError]
+) -> tuple[list[Group], list[str]]:
     """A group in as many as AWS answers differently; where it does not answer, the plan's own changes stay."""
+    effects = {each.logical_id: each.effect for each in group.changes or ()}
     alike: dict[tuple[Change, ...] | None, list[Target]] = defaultdict(list)
+    notes: list[str] = []
     for target in group.targets:
-        answer = answers.get((group.layer, target))
-        alike[group.changes if answer is None or isinstance(answer, RolloutError) else answer].append(target)
-    for changes, targets in alike.items():
-        yield dataclasses.replace(group, targets=tuple(targets), changes=changes)
-
-
-def _notes(plan: Plan, answers: _Answers) -> Iterator[str]:
-    for group in plan.groups:
-        effects = {each.logical_id: each.effect for each in group.changes or ()}
-        for target in group.targets:
-            answer = answers.get((group.layer, target))
-            if isinstance(answer, RolloutError):
-                yield f"{group.layer} at {target}: no change set: {answer}"
-                continue
-            for change in answer or ():
-                if change.effect is Effect.REPLACE and effects.get(change.logical_id) is not Effect.REPLACE:
-                    yield (
-                        f"{group.layer}: AWS replaces {change.logical_id} ({change.type}), which its schema does not "
-                        "show; no hazard of this plan takes that into account"
-                    )
+        answer = answers.get((group.layer, target), group.changes)
+        if isinstance(answer, RolloutError):
+            notes.append(f"{group.layer} at {target}: no change set: {answer}")
+            answer = group.changes
+        alike[answer].append(target)
+        for change in answer or ():
+            if change.effect is Effect.REPLACE and effects.get(change.logical_id) is not Effect.REPLACE:
+                notes.append(
+                    f"{group.layer}: AWS replaces {change.logical_id} ({change.type}), which its schema does not show; "
+                    "no hazard of this plan takes that into account"
+                )
+    return [dataclasses.replace(group, targets=tuple(each), changes=changes) for changes, each in alike.items()], notes

@@ -196,9 +196,10 @@ def _add_detected(
     drifted = [target for target, each in instances.items() if each.drift == "DRIFTED" and target not in unchecked]
     found.stacks |= {(layer, target): instances[target].stack_id for target in sorted(drifted)}
     for target, drifts in concurrently(lambda target: client.sets.resource_drifts(name, detection.id, target), drifted):
-        for each in drifts:
-            shown = each.path, *_shown(each.path, each.expected, each.actual)
-            found.drifted.append(DriftedProperty(layer, target, each.logical_id, each.type, each.difference, *shown))
+        for drift in drifts:
+            what = drift.logical_id, drift.type, drift.difference, drift.path
+            shown = _shown(drift.path, drift.expected, drift.actual)
+            found.drifted.append(DriftedProperty(layer, target, *what, *shown))
 
 
 def _unchecked(

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builders import naming, outputs
-from builders.aws.calls import concurrently
+from builders.aws.calls import attempted
 from builders.aws.stacks import outputs as read_outputs, standing
 from builders.errors import RolloutError
 from builders.rollout.aws.client import Client
 from builders.rollout.config.parameters import SharedOutputs
-from builders.rollout.model import DesiredState, Target, Values
+from builders.rollout.model import DesiredState, LayerTarget, Target, Values
 from builders.rollout.phase import ADMINISTRATION, ARTIFACTS, SHARED_NETWORK
 
 INDEX = "index.json"
@@ -39,16 +39,6 @@ class OutputsView:
     unread: Mapping[Target, str]
 
 
-@dataclass(frozen=True)
-class _Stack:
-    """A stack to read: `name` is its ARN, or for a plain stack its name in the network account `account`."""
-
-    layer: str
-    target: Target
-    name: str
-    account: str = ""
-
-
 def run_outputs(
     client: Client,
     desired: DesiredState,
@@ -62,7 +52,13 @@ def run_outputs(
     A target of which one stack cannot be read is not written at all. The outputs of the shared stacks of a region
     go with each of its targets. The exit code is 1 when a target could not be read, or there is none.
     """
-    read, unread = _read(client, list(_stacks(client, desired, layers)))
+    read: dict[Target, dict[str, Values]] = defaultdict(dict)
+    unread: dict[Target, str] = {}
+    for (layer, target), answer in sorted(_read(client, desired, layers), key=lambda each: each[0]):
+        if isinstance(answer, RolloutError):
+            unread[target] = f"{layer}: {answer}"
+        elif answer is not None:
+            read[target][layer] = answer
     found = {target: _of_region(shared, target.region) | read[target] for target in sorted(read.keys() - unread.keys())}
     outputs.keep_only(desired.phase, found.keys() | unread.keys(), outputs_dir)
     files = outputs.write_targets(desired.phase, found, outputs_dir, unread.keys())
@@ -99,37 +95,25 @@ def index_data(view: OutputsView) -> dict[str, object]:
     }
 
 
-def _stacks(client: Client, desired: DesiredState, layers: Collection[str]) -> Iterator[_Stack]:
-    targets: set[Target] = set()
+def _read(
+    client: Client, desired: DesiredState, layers: Collection[str]
+) -> Iterator[tuple[LayerTarget, Values | RolloutError | None]]:
+    """The outputs of the instances' stacks, and of the plain stacks that stand in the network account for them."""
+    ids: dict[LayerTarget, str] = {}
     for layer, name in client.sets.existing(layers, desired.suffix).items():
-        instances = client.sets.instances_left(name)
-        targets |= instances.keys()
-        yield from (_Stack(layer, target, each.stack_id) for target, each in instances.items() if each.stack_id)
-    for layer, stacks in desired.plain.items():
-        for target in sorted(targets & stacks.parameters.keys()):
-            yield _Stack(layer, target, naming.network_stack(layer, desired.suffix, target.account), stacks.account)
+        ids |= {(layer, target): each.stack_id for target, each in client.sets.instances_left(name).items()}
+    targets = {target for _, target in ids}
 
+    def read(stack: LayerTarget) -> Values | None:
+        layer, target = stack
+        if layer not in desired.plain:
+            return read_outputs(client.reading(target), ids[stack])
+        session = client.reading_shared(Target(desired.plain[layer].account, target.region))
+        found = standing(session, naming.network_stack(layer, desired.suffix, target.account))
+        return found.outputs if found else None
 
-def _read(client: Client, stacks: list[_Stack]) -> tuple[dict[Target, dict[str, Values]], dict[Target, str]]:
-    """The outputs by target and layer, and the reasons why targets could not be read."""
-
-    def look(each: _Stack) -> Values | RolloutError | None:
-        try:
-            if not each.account:
-                return read_outputs(client.reading(each.target), each.name)
-            found = standing(client.reading_shared(Target(each.account, each.target.region)), each.name)
-            return found.outputs if found else None
-        except RolloutError as error:
-            return error
-
-    found: dict[Target, dict[str, Values]] = defaultdict(dict)
-    unread: dict[Target, str] = {}
-    for each, answer in concurrently(look, stacks):
-        if isinstance(answer, RolloutError):
-            unread[each.target] = f"{each.layer}: {answer}"
-        elif answer is not None:
-            found[each.target][each.layer] = answer
-    return {target: dict(sorted(by_layer.items())) for target, by_layer in found.items()}, unread
+    plain = [(layer, target) for layer, each in desired.plain.items() for target in targets & each.parameters.keys()]
+    return attempted(read, [*(stack for stack, stack_id in ids.items() if stack_id), *plain])
 
 
 def _of_region(shared: SharedOutputs, region: str) -> dict[str, Values]:

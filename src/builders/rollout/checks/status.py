@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import enum
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from builders import naming
 from builders.aws import stacks
@@ -18,11 +18,13 @@ from builders.errors import RolloutError, RolloutFileError
 from builders.rollout.aws.client import Client
 from builders.rollout.config import parameters
 from builders.rollout.config.schema import RolloutFile
-from builders.rollout.model import DesiredState, Instance, Operation, PlainStackSpec, Status, Target, grouped
+from builders.rollout.model import DesiredState, Instance, Operation, Status, Target, grouped
 from builders.rollout.plan.changes import differs, keeps_overrides
 from builders.rollout.state.journal import Command, EndedRun, EntryState, Hold, Run, RunStatus
 from builders.rollout.state.store import Store
 from builders.scopes import in_order
+
+Found = TypeVar("Found")
 
 RUNS_LISTED = 5
 """The last runs that the notes name."""
@@ -48,15 +50,11 @@ class InstanceStatus(enum.Enum):
 
 
 _STATUSES = {
-    "CURRENT": InstanceStatus.CURRENT,
+    **InstanceStatus.__members__,  # most have the word of StackSets
     "SUCCEEDED": InstanceStatus.CURRENT,
-    "OUTDATED": InstanceStatus.OUTDATED,
     "CANCELLED": InstanceStatus.SKIPPED,
     "SKIPPED_SUSPENDED_ACCOUNT": InstanceStatus.SKIPPED,
     "FAILED_IMPORT": InstanceStatus.FAILED,
-    "FAILED": InstanceStatus.FAILED,
-    "INOPERABLE": InstanceStatus.INOPERABLE,
-    "PENDING": InstanceStatus.PENDING,
     "skipped": InstanceStatus.SKIPPED,
     "absent": InstanceStatus.PENDING,
 }
@@ -77,23 +75,19 @@ class InstanceView:
     stack_id: str = ""
 
     @classmethod
-    def of(cls, instance: Instance | None, desired: bool = True) -> InstanceView:
-        """View an instance of a stack set, None where there is none; `desired` tells whether the phase has its
-        target."""
-        if instance is None:
-            return cls(InstanceStatus.MISSING)
-        status = instance_status(instance.detailed if instance.status is Status.OUTDATED else instance.status.value)
-        if instance.status is Status.OUTDATED and status is InstanceStatus.CURRENT:
+    def of(cls, instance: Instance, desired: bool) -> InstanceView:
+        """View an instance of a stack set; `desired` tells whether the phase has its target."""
+        outdated = instance.status is Status.OUTDATED
+        status = instance_status(instance.detailed if outdated else instance.status.value)
+        if status is InstanceStatus.CURRENT and outdated:
             status = InstanceStatus.OUTDATED
-        if status is InstanceStatus.CURRENT and not desired:
+        elif status is InstanceStatus.CURRENT and not desired:
             status = InstanceStatus.LEAVING
         return cls(status, instance.reason, instance.drift, instance.stack_id)
 
     @classmethod
-    def of_plain(cls, stack_status: str | None, desired: bool = True) -> InstanceView:
-        """View a stack of the network account by its status, None where there is none."""
-        if stack_status is None:
-            return cls(InstanceStatus.MISSING)
+    def of_plain(cls, stack_status: str, desired: bool) -> InstanceView:
+        """View a stack of the network account by its status."""
         if stack_status.endswith("_IN_PROGRESS"):
             return cls(InstanceStatus.RUNNING, stack_status)
         if not stack_status.endswith("_COMPLETE") or "ROLLBACK" in stack_status:
@@ -156,8 +150,11 @@ def run_status(
     present = client.sets.names()
     sets = naming.existing_stack_sets(layers, desired.suffix, present)
     found = dict(concurrently(lambda layer: _set(client, sets[layer]), sets))
-    views = {layer: _views(desired, layer, instances) for layer, (instances, _) in found.items()}
-    views |= {layer: _views(desired, layer, {}) for layer in desired.sets.keys() - found.keys()}
+    views: dict[str, dict[Target, InstanceView]] = {}
+    for layer in sorted(found.keys() | desired.sets.keys()):
+        instances = found[layer][0] if layer in found else {}
+        targets = desired.sets[layer].overrides if layer in desired.sets else {}
+        views[layer] = _views(instances, targets.keys(), InstanceView.of)
     _explain_validations(client, views)
     run, ended, hold = store.journal.look(datetime.now(UTC).isoformat(timespec="seconds"))
     if run is not None and run.status is RunStatus.FAILED and run.command in (Command.APPLY, Command.ROLLBACK):
@@ -190,11 +187,9 @@ def account_releases(
 ) -> dict[str, AccountRelease]:
     """The release of each account, by its instances and the last run; `whole` is the one before it that ended well."""
     by_account = grouped((target.account, each) for by_target in views.values() for target, each in by_target.items())
-    reached: set[str] = set()
-    if run is not None and not run.good and run.release:
-        for entry in run.entries:
-            if entry.state is EntryState.OVER:
-                reached |= {target.account for target in set(entry.call.targets) - set(entry.failures)}
+    entries = run.entries if run and run.release and not run.good else ()
+    over = [each.call.targets.difference(each.failures) for each in entries if each.state is EntryState.OVER]
+    reached = {target.account for targets in over for target in targets}
     found = {}
     for account, own in sorted(by_account.items()):
         instances = [each for each in own if each.status is not InstanceStatus.MISSING]
@@ -255,13 +250,11 @@ def _explain_validations(client: Client, views: Mapping[str, dict[Target, Instan
 
 def known_stack_sets(rollout: RolloutFile, layers: Iterable[str]) -> frozenset[str]:
     """The stack sets that the phases of a rollout file may have; a phase whose file cannot be read has none."""
-    found = set()
-    listed = list(layers)
+    suffixes = []
     for phase in rollout.phases:
         with contextlib.suppress(RolloutFileError):  # that phase's own matter
-            suffix = parameters.suffix_of(rollout, phase)
-            found |= {naming.stack_set(layer, suffix) for layer in listed}
-    return frozenset(found)
+            suffixes.append(parameters.suffix_of(rollout, phase))
+    return frozenset(naming.stack_set(layer, suffix) for layer in layers for suffix in suffixes)
 
 
 def _set(client: Client, name: str) -> tuple[Mapping[Target, Instance], tuple[Operation, ...]]:
@@ -271,11 +264,13 @@ def _set(client: Client, name: str) -> tuple[Mapping[Target, Instance], tuple[Op
         return {}, ()
 
 
-def _views(desired: DesiredState, layer: str, instances: Mapping[Target, Instance]) -> dict[Target, InstanceView]:
-    targets = desired.sets[layer].overrides.keys() if layer in desired.sets else frozenset[Target]()
+def _views(
+    found: Mapping[Target, Found], desired: Set[Target], view: Callable[[Found, bool], InstanceView]
+) -> dict[Target, InstanceView]:
+    missing = InstanceView(InstanceStatus.MISSING)
     return {
-        target: InstanceView.of(instances.get(target), desired=target in targets)
-        for target in sorted(instances.keys() | targets)
+        target: view(found[target], target in desired) if target in found else missing
+        for target in sorted(found.keys() | desired)
     }
 
 
@@ -283,28 +278,17 @@ def _add_plain_stacks(client: Client, desired: DesiredState, views: dict[str, di
     """Add the stacks of the network account, a list a region; return why some could not be listed."""
     notes = []
     for layer, spec in desired.plain.items():
-        views[layer] = {}
+        views[layer], prefix = {}, naming.network_stack(layer, desired.suffix, account="")
         for region in desired.regions:
             try:
-                views[layer] |= _plain_stacks(client, desired, spec, region)
+                found = stacks.statuses(client.reading_shared(Target(spec.account, region)), prefix)
             except RolloutError as error:
                 notes.append(f"{layer} in {region} is not shown: {error}")
+                continue
+            there = {Target(name.removeprefix(prefix), region): status for name, status in found.items()}
+            targets = {target for target in spec.parameters if target.region == region}
+            views[layer] |= _views(there, targets, InstanceView.of_plain)
     return notes
-
-
-def _plain_stacks(
-    client: Client, desired: DesiredState, spec: PlainStackSpec, region: str
-) -> dict[Target, InstanceView]:
-    session = client.reading_shared(Target(spec.account, region))
-    marker = "0" * 12
-    prefix = naming.network_stack(spec.layer, desired.suffix, marker).removesuffix(marker)
-    found = stacks.statuses(session, prefix)
-    statuses = {Target(name.removeprefix(prefix), region): status for name, status in found.items()}
-    targets = {target for target in spec.parameters if target.region == region}
-    return {
-        target: InstanceView.of_plain(statuses.get(target), desired=target in targets)
-        for target in sorted(statuses.keys() | targets)
-    }
 
 
 def _notes(unknown_sets: Iterable[str], ended: Sequence[EndedRun]) -> Iterator[str]:

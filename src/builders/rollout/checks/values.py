@@ -7,7 +7,8 @@ from __future__ import annotations
 import contextlib
 import graphlib
 import ipaddress
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -51,14 +52,15 @@ class PhaseValues:
         if rollout.network and not shared.network:
             shared = replace(shared, network=_named(rollout, connection.templates))
         others: list[TargetGroup] = []
-        for phase in rollout.phases:
+        for phase, config in rollout.phases.items():
             if phase != name:
+                # As far as the file names its accounts; a unit stands for those that it does not.
+                accounts = rollout.accounts(phase) or config.targets.organizational_units
                 with contextlib.suppress(RolloutFileError):
-                    others += _groups(rollout, phase, shared, _accounts(rollout, phase))
+                    others += _groups(rollout, phase, shared, accounts)
         own = desired_state.accounts_of(rollout, name, connection.members)
-        templates = {
-            layer: each for layer, each in connection.templates.items() if layer not in rollout.phases[name].leave_out
-        }
+        left_out = rollout.phases[name].leave_out
+        templates = {layer: each for layer, each in connection.templates.items() if layer not in left_out}
         return cls(rollout, name, templates, _groups(rollout, name, shared, own), others)
 
     @property
@@ -76,11 +78,6 @@ def _named(rollout: RolloutFile, templates: Mapping[str, Template]) -> dict[str,
         for output in each.outputs
     }
     return {region: outputs for phase in rollout.phases.values() for region in phase.regions}
-
-
-def _accounts(rollout: RolloutFile, phase: str) -> Collection[str]:
-    """The accounts of another phase as far as the file names them; a unit stands for those that it does not."""
-    return rollout.accounts(phase) or rollout.phases[phase].targets.organizational_units
 
 
 def _groups(
@@ -115,11 +112,12 @@ def address_mistakes(values: PhaseValues) -> list[WrongValue]:
 
 
 def unconnected(values: PhaseValues) -> Iterator[WrongValue]:
-    """Yield the values that keeps targets from the transit gateway which the rollout file has for them."""
+    """Yield the values that keep targets from the transit gateway which the rollout file has for them."""
+    without = [group for group in values.groups if values.rollout.network and not _has_way(group)]
     for (where, given), targets in grouped(
         ((source.where(CONNECTIVITY), group.given(CONNECTIVITY)), target)
-        for group in values.groups
-        if not _has_way(group) and (source := parameters.origin(group.chain, CONNECTIVITY)) and values.rollout.network
+        for group in without
+        if (source := parameters.origin(group.chain, CONNECTIVITY))
         for target in group.targets
     ).items():
         joined = name_list(sorted(targets), _NAMED)
@@ -187,14 +185,13 @@ def _addresses(values: PhaseValues) -> Iterator[WrongValue]:
                 f"{VPC}={vpc} is the range of {len(targets):,} VPCs behind one Direct Connect: {all_of_them}",
                 f"give each its own in {values.rollout.path}: region_parameters, account_parameters, place_parameters",
             )
-    prefixes: dict[str, Source | None] = {}
-    for file, group in own:
-        if group.connected and values.rollout.network:
-            for region in dict.fromkeys(target.region for target in group.targets):
-                if region not in prefixes:
-                    given = _given(values.rollout, values.rollout.network, "network", region)
-                    prefixes[region] = given.get("AllowedPrefixes")
-                yield from _unannounced(prefixes[region], file, group)
+    if network := values.rollout.network:
+        regions = values.rollout.phases[values.name].regions
+        given = {region: _given(values.rollout, network, "network", region) for region in regions}
+        for file, group in own:
+            if group.connected:
+                for region in dict.fromkeys(target.region for target in group.targets):
+                    yield from _unannounced(given[region].get("AllowedPrefixes"), file, group)
 
 
 def _has_way(group: TargetGroup) -> bool:
@@ -217,33 +214,23 @@ def _unannounced(allowed: Source | None, file: ParameterFile, group: TargetGroup
 def _sharing(values: PhaseValues) -> Iterator[WrongValue]:
     """Accounts of the phase with which the transit gateway or the packages are not shared."""
     rollout = values.rollout
-    for region in rollout.phases[values.name].regions:
-        everywhere = {target.account for group in values.groups for target in group.targets if target.region == region}
-        yield from _left_out(rollout, rollout.tooling, "tooling", region, "ReaderAccountIds", everywhere)
-        if rollout.network:
-            joined = {
-                target.account for group in values.connected for target in group.targets if target.region == region
-            }
-            yield from _left_out(rollout, rollout.network, "network", region, "SharePrincipals", joined)
-
-
-_USES = {"ReaderAccountIds": "cannot read packages", "SharePrincipals": "cannot attach to the transit gateway"}
-
-
-def _left_out(
-    rollout: RolloutFile, owner: SharedAccount, name: str, region: str, key: str, accounts: Iterable[str]
-) -> Iterator[WrongValue]:
-    """Accounts that a list leaves out; one with an organization or its units may mean them."""
-    given = _given(rollout, owner, name, region)
-    source = given.get(key)
-    listed = [each.strip() for each in source.values[key].split(",")] if source else []
-    organization = given.get("OrganizationId")
-    if not source or any(":" in each for each in listed) or (organization and organization.values["OrganizationId"]):
-        return
-    missing = sorted(set(accounts) - {*listed, owner.account})
-    if missing:
-        what = f"{name_list(missing, _NAMED)} {'is' if len(missing) == 1 else 'are'} not listed, and {_USES[key]}"
-        yield WrongValue(source.where(key), f"{what} in {region}", f"add to {key}, then bootstrap")
+    shared = (
+        ("tooling", rollout.tooling, "ReaderAccountIds", "read packages", values.groups),
+        ("network", rollout.network, "SharePrincipals", "attach to the transit gateway", values.connected),
+    )
+    for region, (name, owner, key, use, groups) in itertools.product(rollout.phases[values.name].regions, shared):
+        if owner is None:
+            continue
+        sources = _given(rollout, owner, name, region)
+        given = {key: source.values[key] for key, source in sources.items()}
+        if key not in given or ":" in given[key] or given.get("OrganizationId"):
+            continue  # a list with an organization or its units may mean all
+        listed = [each.strip() for each in given[key].split(",")]
+        accounts = {target.account for group in groups for target in group.targets if target.region == region}
+        if missing := sorted(accounts - {*listed, owner.account}):
+            are = "is" if len(missing) == 1 else "are"
+            what = f"{name_list(missing, _NAMED)} {are} not listed, and cannot {use} in {region}"
+            yield WrongValue(sources[key].where(key), what, f"add to {key}, then bootstrap")
 
 
 def _given(rollout: RolloutFile, owner: SharedAccount, name: str, region: str) -> dict[str, Source]:
