@@ -20,7 +20,7 @@ import click
 from builders.command_line import DONE, FAILED
 from builders.errors import UsageError
 from builders.rollout.cli.main import command, main
-from builders.rollout.cli.options import GlobalOptions, RolloutCommand, check_option, json_option
+from builders.rollout.cli.options import Options, RolloutCommand, check_option, json_option
 from builders.text import counted_noun, name_list
 
 if TYPE_CHECKING:
@@ -51,20 +51,19 @@ MANY_TARGETS = 24
 @json_option
 @click.pass_obj
 def _rehearse(
-    options: GlobalOptions,
+    options: Options,
     /,
     phases: tuple[str, ...],
     faults: tuple[str, ...],
     accounts: int | None,
     regions: int | None,
     check: bool,
-    as_json: bool,
 ) -> int:
     """Carry the rollout out on the embedded cloud, with pretend accounts and without credentials."""
     from builders.rehearsal.rollout_file import Limits  # noqa: PLC0415
 
     limits = Limits(phases, accounts, regions)
-    return rehearse(options.file, options.templates, limits, faults, check=check, as_json=as_json)
+    return rehearse(options.file, options.templates, limits, faults, check=check, as_json=options.as_json)
 
 
 def rehearse(

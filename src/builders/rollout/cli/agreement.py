@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import functools
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import click
 
 from builders import progress
 from builders.aws.errors import ROLLOUT, Unreachable
 from builders.command_line import DONE, FAILED, NO_TERMINAL, Interrupted, ask
 from builders.errors import RolloutError, UsageError
 from builders.rollout.checks.status import last_whole
-from builders.rollout.cli.options import PATH, acknowledge_option, json_option, phase_option, poll_option, yes_option
+from builders.rollout.cli.options import Options
 from builders.rollout.executor.context import Clock, PollInterval, Report, RunServices
 from builders.rollout.executor.current_state import failure_causes, read_changing_stacks
 from builders.rollout.executor.executor import PlanningLock, begin_run, carry_out, planning_lock, run_to_desired
@@ -35,65 +29,20 @@ from builders.rollout.render.plan import plan_text
 from builders.rollout.render.plan_file import SavedPlan
 from builders.rollout.render.progress import observing
 from builders.rollout.render.results import report_data, report_text
-from builders.rollout.state.journal import Command
+from builders.rollout.state.journal import Command, Run
 
 LONGEST_POLLS = 15
 """The longest pause between two polls, as a multiple of the first."""
 
-
-@dataclass(frozen=True)
-class Answers:
-    """The options of a command that changes a phase. `saved` is the plan that it is given, `out` where to save one;
-    `apply` saves none, since `plan` does."""
-
-    acknowledged: tuple[str, ...]
-    yes: bool
-    poll_seconds: float
-    as_json: bool
-    saved: Path | None = None
-    out: Path | None = None
-
-    @functools.cached_property
-    def saved_plan(self) -> SavedPlan | None:
-        """The plan that was given. Raises `RolloutError` where it cannot be read."""
-        return plan_file.load_plan(self.saved) if self.saved else None
-
-    @property
-    def agreed(self) -> tuple[str, ...]:
-        """The names that were acknowledged when the plan was saved."""
-        return tuple(self.saved_plan.acknowledged) if self.saved_plan else ()
-
-    def require_command(self, command: str) -> None:
-        """Raise `UsageError` where the given plan is one of another command."""
-        if self.saved_plan and self.saved_plan.command != command:
-            other = self.saved_plan.command
-            raise UsageError(f"{self.saved} is a plan to {other}; `rollout-stacksets {other} {self.saved}` takes it")
+Calls = Mapping[str, Sequence[Call]]
+"""By layer, in their order."""
 
 
-_ANSWERS = (
-    click.argument("saved", required=False, type=PATH, metavar="[PLAN]"),
-    phase_option,
-    acknowledge_option,
-    yes_option,
-    poll_option,
-    json_option,
-)
-
-
-out_option = click.option("--out", type=PATH, help="Save the plan, and change nothing.")
-
-
-def answers(command: Callable[..., int]) -> Callable[..., int]:
-    """Give a command that changes a phase its options, as one value `answers` beside the phase's name."""
-
-    @functools.wraps(command)
-    def with_answers(*own: Any, **given: Any) -> int:
-        found = {each.name: given.pop(each.name) for each in dataclasses.fields(Answers) if each.name in given}
-        return command(*own, answers=Answers(**found), **given)
-
-    for option in reversed(_ANSWERS):
-        with_answers = option(with_answers)
-    return with_answers
+def require_command(options: Options, command: Command) -> None:
+    """Raise `UsageError` where the plan that was given is one of another command."""
+    if options.saved_plan and options.saved_plan.command != command.value:
+        other = options.saved_plan.command
+        raise UsageError(f"{options.saved} is a plan to {other}; `rollout-stacksets {other} {options.saved}` takes it")
 
 
 def plan_phase(
@@ -139,10 +88,12 @@ def require_same(saved: SavedPlan | None, made: Plan, name: Path | str | None) -
         raise RolloutError(f"{name} is stale: the phase has changed in {len(differences)} ways since; plan again")
 
 
-def planning(phase: Phase, command: Command, given: Answers) -> contextlib.AbstractContextManager[PlanningLock | None]:
+def planning(
+    options: Options, phase: Phase, command: Command
+) -> contextlib.AbstractContextManager[PlanningLock | None]:
     """Hold the lock of the phase while a plan is made and agreed to; a plan that is only saved needs none."""
-    given.require_command(command.value)
-    return contextlib.nullcontext() if given.out else planning_lock(phase.client, phase.store, command)
+    require_command(options, command)
+    return contextlib.nullcontext() if options.out else planning_lock(phase.client, phase.store, command)
 
 
 def save(made: Plan, out: Path) -> None:
@@ -157,32 +108,39 @@ def show(made: Plan, as_json: bool) -> int:
     return FAILED if made.blocks else DONE
 
 
+_QUESTIONS = {
+    Command.APPLY: "apply this to {phase}?",
+    Command.ROLLBACK: "roll {phase} back to release {release}?",
+    Command.REMOVE: "remove phase {phase}?",
+    Command.ADOPT: "adopt these stacks of {phase}?",
+    Command.BOOTSTRAP: "bootstrap this for {phase}?",
+}
+
+
 def carry_out_plan(
+    options: Options,
     phase: Phase,
-    command: Command,
     desired: DesiredState,
     made: Plan,
     lock: PlanningLock | None,
-    given: Answers,
-    calls: Mapping[str, Sequence[Call]] | None = None,
+    calls: Calls | None = None,
     question: str = "",
 ) -> int:
     """Show the plan, ask, and carry its schedule out, or the `calls` that it shows instead; with --out only save it.
 
     Raises `RolloutError` where another run has begun meanwhile.
     """
-    require_same(given.saved_plan, made, given.saved)
-    if given.out:
-        save(made, given.out)
-        return show(made, given.as_json)
+    command = Command(made.command)
+    require_same(options.saved_plan, made, options.saved)
+    if options.out:
+        save(made, options.out)
+        return show(made, options.as_json)
     if made.nothing_to_do and not (calls is not None and made.blocks):
-        return show(made, given.as_json)
+        return show(made, options.as_json)
     show_before(made)
     if lock:
         lock.shown()
-    yes = given.yes or (given.saved is not None and not question)
-    asked = _QUESTIONS[command].format(phase=made.phase, release=made.release)
-    confirm(question or asked, yes, "" if question else OR_A_PLAN)
+    yes = confirm_plan(options, made, question)
     if not yes and calls is None:  # the answer may have taken minutes, and the lock keeps only rollouts away
         again = plan_phase(phase, phase.current(), command, desired, made.release, (), tuple(made.acknowledged))
         require_same(SavedPlan.of(made), again, "the plan that was agreed to")
@@ -191,23 +149,11 @@ def carry_out_plan(
         require_readers(phase.client, desired)
     elif calls is None:
         require_packages(phase.client, desired)
-    with services(phase, command.value, given.poll_seconds, made) as used:
+    with services(phase, made.command, options.poll_seconds, made) as used:
         to = made.release if command is Command.ROLLBACK else ""
         run = begin_run(used, command, release, made.acknowledged, to)
-        if calls is not None:
-            report = carry_out(used, run, desired, calls)
-        else:
-            report = run_to_desired(used, run, desired, phase.layers, made.schedule)
-    return show_report(phase, command, report, given.as_json)
-
-
-OR_A_PLAN = ", or a plan that --out has saved"
-_QUESTIONS = {
-    Command.APPLY: "apply this to {phase}?",
-    Command.ROLLBACK: "roll {phase} back to release {release}?",
-    Command.REMOVE: "remove phase {phase}?",
-    Command.ADOPT: "adopt these stacks of {phase}?",
-}
+        report = execute(used, run, phase, desired, made, calls)
+    return show_report(phase, command, report, options.as_json)
 
 
 def show_before(made: Plan, what: str = "the plan", then: str = "") -> None:
@@ -219,6 +165,17 @@ def show_before(made: Plan, what: str = "the plan", then: str = "") -> None:
     ways = f"acknowledge {', '.join(names)} by --acknowledge, or " if names else ""
     after = f", then {then}" if then else ""
     raise RolloutError(f"{what} is blocked in {len(made.blocks)} ways, shown above; {ways}apply the remedies{after}")
+
+
+def confirm_plan(options: Options, made: Plan, question: str = "") -> bool:
+    """Ask whether a plan is to be carried out; return whether it was said before, as by a saved plan.
+
+    To another `question` a saved plan is no answer. Raises as `confirm` does.
+    """
+    yes = options.yes or (options.saved is not None and not question)
+    asked = question or _QUESTIONS[Command(made.command)].format(phase=made.phase, release=made.release)
+    confirm(asked, yes, "" if question else ", or a plan that --out has saved")
+    return yes
 
 
 def confirm(question: str, yes: bool, otherwise: str = "") -> None:
@@ -241,6 +198,15 @@ def services(phase: Phase, command: str, poll_seconds: float, made: Plan | None 
         raise Interrupted(f"operations that StackSets has begun go on; {_RESUME} continues the run") from error
     except Unreachable as error:
         raise Unreachable(str(error).replace(ROLLOUT.retry, f"run {_RESUME}")) from error
+
+
+def execute(
+    used: RunServices, run: Run, phase: Phase, desired: DesiredState, made: Plan, calls: Calls | None
+) -> Report:
+    """Carry the schedule of a plan out, or the `calls` that it shows instead."""
+    if calls is not None:
+        return carry_out(used, run, desired, calls)
+    return run_to_desired(used, run, desired, phase.layers, made.schedule)
 
 
 def show_report(phase: Phase, command: Command, report: Report, as_json: bool) -> int:

@@ -13,7 +13,7 @@ from builders.rollout.checks.drift import DriftOptions, run_drift
 from builders.rollout.checks.findings import CheckedPhase
 from builders.rollout.checks.outputs import run_outputs
 from builders.rollout.checks.status import known_stack_sets, run_status
-from builders.rollout.cli.options import PATH, GlobalOptions, RolloutCommand, json_option, phase_option, poll_option
+from builders.rollout.cli.options import PATH, Options, json_option, phase_command, poll_option
 from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.executor.context import PollInterval
 from builders.rollout.phase import shared_outputs
@@ -24,62 +24,56 @@ from builders.rollout.state.journal import RunStatus
 from builders.rollout.state.store import Store
 
 
-@click.command(cls=RolloutCommand)
-@phase_option
-@json_option
-@click.pass_obj
-def status(options: GlobalOptions, phase_name: str, as_json: bool) -> int:
+@phase_command(json_option)
+def status(options: Options) -> int:
     """Show every instance of a phase, what runs, and the last releases."""
-    phase = options.open_phase(phase_name)
+    phase = options.open_phase()
     ours = known_stack_sets(phase.rollout, phase.layers)
     view, code = run_status(phase.client, phase.desired, phase.store, phase.layers, ours)
-    print_result(view, status_data, status_text, as_json)
+    print_result(view, status_data, status_text, options.as_json)
     return code
 
 
-@click.command(cls=RolloutCommand, interrupted="files that were written stay; outputs again writes all")
-@phase_option
-@click.option("--outputs-dir", type=PATH, default=Path("outputs"), show_default=True)
-@json_option
-@click.pass_obj
-def outputs(options: GlobalOptions, phase_name: str, outputs_dir: Path, as_json: bool) -> int:
+@phase_command(
+    click.option("--outputs-dir", type=PATH, default=Path("outputs"), show_default=True),
+    json_option,
+    interrupted="files that were written stay; outputs again writes all",
+)
+def outputs(options: Options, outputs_dir: Path) -> int:
     """Write the outputs of every instance's stack to outputs/<phase>/<account>/<region>/, with one index."""
-    phase = options.open_phase(phase_name)
+    phase = options.open_phase()
     release = phase.store.last_good() or ""
     view, code = run_outputs(phase.client, phase.desired, phase.shared, phase.layers, release, outputs_dir)
-    print_result(view, results.outputs_data, results.outputs_text, as_json)
+    print_result(view, results.outputs_data, results.outputs_text, options.as_json)
     return code
 
 
-@click.command(cls=RolloutCommand, interrupted="detections that StackSets has begun go on, and change nothing")
-@phase_option
-@click.option("--layer", "layers", multiple=True, help="Look at this layer only; may be given several times.")
-@click.option("--deep", is_flag=True, help="Also compare each stack with its set: StackSets does not call that drift.")
-@poll_option
-@json_option
-@click.pass_obj
-def drift(
-    options: GlobalOptions, phase_name: str, layers: tuple[str, ...], deep: bool, poll_seconds: float, as_json: bool
-) -> int:
+@phase_command(
+    click.option("--layer", "layers", multiple=True, help="Look at this layer only; may be given several times."),
+    click.option(
+        "--deep", is_flag=True, help="Also compare each stack with its set: StackSets does not call that drift."
+    ),
+    poll_option,
+    json_option,
+    interrupted="detections that StackSets has begun go on, and change nothing",
+)
+def drift(options: Options, layers: tuple[str, ...], deep: bool) -> int:
     """Detect drift in every instance and show what drifted. Exit code 1 when something did."""
-    phase = options.open_phase(phase_name)
-    how = DriftOptions(layers=layers, deep=deep, poll_interval=PollInterval(poll_seconds), say=progress.say)
+    phase = options.open_phase()
+    how = DriftOptions(layers=layers, deep=deep, poll_interval=PollInterval(options.poll_seconds), say=progress.say)
     known = phase.store.overrides()
     view, code = run_drift(phase.client, phase.desired, phase.layers, known, how)
     run = phase.store.journal.run()
     if run is None or run.status is not RunStatus.RUNNING:  # else its process saves them
         phase.store.save_overrides(known)
-    print_result(view, results.drift_data, results.drift_text, as_json)
+    print_result(view, results.drift_data, results.drift_text, options.as_json)
     return code
 
 
-@click.command(cls=RolloutCommand)
-@phase_option
-@json_option
-@click.pass_obj
-def doctor(options: GlobalOptions, phase_name: str, as_json: bool) -> int:
+@phase_command(json_option)
+def doctor(options: Options) -> int:
     """Check roles, trust, regions, quotas, accounts and templates; each finding comes with its fix."""
-    connection = options.connect_to(phase_name)
+    connection = options.connect()
     shared, store, unshared = SharedOutputs(), None, ""
     try:
         shared = shared_outputs(connection.client, connection.rollout, connection.phase)
@@ -89,5 +83,5 @@ def doctor(options: GlobalOptions, phase_name: str, as_json: bool) -> int:
     except RolloutError as error:
         unshared = str(error)
     diagnosis, code = run_doctor(CheckedPhase.of(connection, shared, store, unshared))
-    print_result(diagnosis, results.doctor_data, results.doctor_text, as_json)
+    print_result(diagnosis, results.doctor_data, results.doctor_text, options.as_json)
     return code

@@ -11,7 +11,7 @@ import click
 
 from builders import advice, command_line
 from builders.errors import RolloutFileError, UsageError
-from builders.rollout.cli.options import NOTHING_CHANGED, GlobalOptions, OpenApi, global_options
+from builders.rollout.cli.options import GLOBAL_OPTIONS, NOTHING_CHANGED, OpenApi, Options
 
 if TYPE_CHECKING:
     from builders.aws.calls import ApiCalls
@@ -53,7 +53,7 @@ class CommandGroup(command_line.Group):
         return COMMANDS[name][1] if name in COMMANDS else super().sentence(ctx, name)
 
 
-@click.group(cls=CommandGroup, context_settings=command_line.HELP, params=global_options())
+@click.group(cls=CommandGroup, context_settings=command_line.HELP, params=[*GLOBAL_OPTIONS])
 @command_line.version_option
 def command() -> None:
     """Roll phases out to AWS accounts with CloudFormation StackSets: plan, apply, resume, roll back.
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None, open_api: OpenApi | None = None
 
     A test or a rehearsal calls another cloud than AWS by `open_api`.
     """
-    options = GlobalOptions(open_api=open_api or _open_api)
+    options = Options(open_api=open_api or _open_api)
     with advice.given():
         return command_line.run(
             "rollout-stacksets",
