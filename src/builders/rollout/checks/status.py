@@ -75,8 +75,10 @@ class InstanceView:
     stack_id: str = ""
 
     @classmethod
-    def of(cls, instance: Instance, desired: bool) -> InstanceView:
-        """View an instance of a stack set; `desired` tells whether the phase has its target."""
+    def of(cls, instance: Instance | None, desired: bool = True) -> InstanceView:
+        """View an instance of a stack set, if there is one; `desired` tells whether the phase has its target."""
+        if instance is None:
+            return cls(InstanceStatus.MISSING)
         outdated = instance.status is Status.OUTDATED
         status = instance_status(instance.detailed if outdated else instance.status.value)
         if status is InstanceStatus.CURRENT and outdated:
@@ -86,8 +88,10 @@ class InstanceView:
         return cls(status, instance.reason, instance.drift, instance.stack_id)
 
     @classmethod
-    def of_plain(cls, stack_status: str, desired: bool) -> InstanceView:
-        """View a stack of the network account by its status."""
+    def of_plain(cls, stack_status: str | None, desired: bool = True) -> InstanceView:
+        """View a stack of the network account by its status, None where there is none."""
+        if stack_status is None:
+            return cls(InstanceStatus.MISSING)
         if stack_status.endswith("_IN_PROGRESS"):
             return cls(InstanceStatus.RUNNING, stack_status)
         if not stack_status.endswith("_COMPLETE") or "ROLLBACK" in stack_status:
@@ -265,13 +269,9 @@ def _set(client: Client, name: str) -> tuple[Mapping[Target, Instance], tuple[Op
 
 
 def _views(
-    found: Mapping[Target, Found], desired: Set[Target], view: Callable[[Found, bool], InstanceView]
+    found: Mapping[Target, Found], desired: Set[Target], view: Callable[[Found | None, bool], InstanceView]
 ) -> dict[Target, InstanceView]:
-    missing = InstanceView(InstanceStatus.MISSING)
-    return {
-        target: view(found[target], target in desired) if target in found else missing
-        for target in sorted(found.keys() | desired)
-    }
+    return {target: view(found.get(target), target in desired) for target in sorted(found.keys() | desired)}
 
 
 def _add_plain_stacks(client: Client, desired: DesiredState, views: dict[str, dict[Target, InstanceView]]) -> list[str]:
