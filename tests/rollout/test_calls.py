@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 
 from builders.rollout.model import DesiredState, Instance, StackSet, Status, Target
 from builders.rollout.plan.calls import Action, Call, calls_for, rectangles, state_after
-from builders.rollout.plan.changes import ChangeKind, change_kind, differs
+from builders.rollout.plan.changes import ChangeKind, change_kinds
 
 from .states import ACCOUNTS, LAYER, REGIONS, TARGETS, desired_set, desired_sets, phase, stack_sets, template
 
@@ -37,10 +37,9 @@ def run(desired: DesiredState, state: StackSet | None, found: Collection[Call]) 
 
 def kinds(desired: DesiredState, state: StackSet | None) -> set[ChangeKind]:
     """The changes that are left to do anywhere."""
-    spec = desired.sets.get(LAYER)
-    changed = spec is not None and state is not None and differs(desired, spec, state)
     present = state.instances if state else {}
-    return {change_kind(spec, state, target, changed) for target in {*desired.targets, *present}} - {ChangeKind.NOTHING}
+    left = change_kinds(desired, LAYER, state, {*desired.targets, *present})
+    return set(left.values()) - {ChangeKind.NOTHING}
 
 
 @given(desired_sets(), stack_sets())

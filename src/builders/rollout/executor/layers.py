@@ -22,7 +22,7 @@ from builders.rollout.executor.current_state import with_overrides
 from builders.rollout.executor.operations import IMMEDIATE, Operations, RunOperation
 from builders.rollout.model import DeployedStack, DesiredState, Instance, StackSet, StackSetSpec, Status, Target, Values
 from builders.rollout.plan.calls import Action, Call, concurrent_accounts, operation_preferences, tolerated_accounts
-from builders.rollout.plan.changes import ChangeKind, change_kind, differs, plain_change_kind
+from builders.rollout.plan.changes import ChangeKind, change_kinds, plain_change_kind
 from builders.rollout.plan.schedule import ScheduledLayer
 from builders.template_bodies import PlainStack, declared_parameters, digest, same_template
 from builders.text import counted_noun
@@ -168,9 +168,7 @@ class LayerRun:
                 return
             self.state = read and with_overrides(self._context.client.sets, self._context.override_cache, read)
         self.over = True
-        changed = self.state is not None and self._spec is not None and differs(self._desired, self._spec, self.state)
-        for target in sorted(self._targets):
-            left = change_kind(self._spec, self.state, target, changed)
+        for target, left in change_kinds(self._desired, self.layer, self.state, sorted(self._targets)).items():
             if left is not ChangeKind.NOTHING and target not in self.failures:
                 self.failures[target] = self._failure(target, left)
         if self.changed and self.state is not None and self._spec is not None:

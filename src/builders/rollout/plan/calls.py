@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import enum
 import json
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -24,9 +23,10 @@ from builders.rollout.model import (
     Status,
     Target,
     Values,
+    grouped,
     shared_target,
 )
-from builders.rollout.plan.changes import ChangeKind, change_kind, differs, keeps_overrides
+from builders.rollout.plan.changes import ChangeKind, change_kinds, differs, keeps_overrides
 from builders.template_bodies import comparable_values, parse_template
 
 Rectangle = tuple[tuple[str, ...], tuple[str, ...]]
@@ -68,26 +68,16 @@ class Call:
 def rectangles(targets: Collection[Target], region_order: Iterable[str]) -> list[Rectangle]:
     """Cover targets by rectangles that touch each once: by the fewer of two ways of gathering them."""
     order = {region: number for number, region in enumerate(region_order)}
-
-    def sort(regions: Iterable[str]) -> tuple[str, ...]:
-        return tuple(sorted(regions, key=lambda region: (order.get(region, len(order)), region)))
-
-    by_account = _gathered((target.account, target.region) for target in targets)
-    by_region = _gathered((target.region, target.account) for target in targets)
-    if len(by_region) < len(by_account):
-        return sorted((tuple(sorted(accounts)), sort(regions)) for accounts, regions in by_region.items())
-    return sorted((tuple(sorted(accounts)), sort(regions)) for regions, accounts in by_account.items())
-
-
-def _gathered(pairs: Iterable[tuple[str, str]]) -> dict[frozenset[str], list[str]]:
-    """The first parts that have the same second parts."""
-    seconds: dict[str, set[str]] = defaultdict(set)
-    for first, second in pairs:
-        seconds[first].add(second)
-    together: dict[frozenset[str], list[str]] = defaultdict(list)
-    for first, those in seconds.items():
-        together[frozenset(those)].append(first)
-    return together
+    regions_of, accounts_in = grouped(targets), grouped((region, account) for account, region in targets)
+    by_account = grouped((frozenset(regions), account) for account, regions in regions_of.items())
+    by_region = grouped((frozenset(accounts), region) for region, accounts in accounts_in.items())
+    found: Iterable[tuple[Iterable[str], Iterable[str]]] = by_region.items()
+    if len(by_region) >= len(by_account):
+        found = ((accounts, regions) for regions, accounts in by_account.items())
+    return sorted(
+        (tuple(sorted(accounts)), tuple(sorted(regions, key=lambda region: (order.get(region, len(order)), region))))
+        for accounts, regions in found
+    )
 
 
 def calls_for(
@@ -103,13 +93,12 @@ def calls_for(
     yet, the first of `anchors` that has one is deployed with the new template ahead of its wave. What comes behind
     UpdateStackSet is independent of each other.
     """
-    spec = desired.sets.get(layer)
+    spec, kinds = desired.sets.get(layer), change_kinds(desired, layer, state, targets)
     if spec is None:
-        return _removal(desired, state, targets)
+        return _removal(desired, state, kinds) if state else []
     found = [Call(Action.CREATE_SET, layer, spec.name)] if state is None and targets else []
-    changed = state is not None and differs(desired, spec, state)
-    kinds = {target: change_kind(spec, state, target, changed) for target in targets}
-    if state is not None and changed and any(each in (ChangeKind.CREATE, ChangeKind.UPDATE) for each in kinds.values()):
+    moves = not {ChangeKind.CREATE, ChangeKind.UPDATE}.isdisjoint(kinds.values())
+    if state is not None and moves and differs(desired, spec, state):
         accounts, regions = _bearers(desired, spec, state, kinds, anchors)
         update = Call(Action.UPDATE_SET, layer, spec.name, accounts, regions)
         found.append(update)
@@ -125,9 +114,7 @@ def calls_for(
         chosen = [target for target, each in kinds.items() if each in meant]
         for overrides, (accounts, regions) in _groups(desired, spec, state, chosen):
             found.append(Call(action, layer, spec.name, accounts, regions, overrides))
-    if state is not None:
-        found += _deletions(desired, state, [target for target, each in kinds.items() if each is ChangeKind.DELETE])
-    return found
+    return [*found, *_deletions(desired, state, kinds)] if state else found
 
 
 def leads_to(desired: DesiredState, call: Call) -> bool:
@@ -165,36 +152,25 @@ def state_after(desired: DesiredState, state: StackSet | None, *done: Call) -> S
             state, instances = StackSet(call.layer, call.set_name, "", {}, {}, {}), {}
         else:
             _succeed(instances, call)
-    if state is None:
-        return None
-    after = dataclasses.replace(state, instances=instances)
-    if any(call.action is not Action.DELETE for call in done):
-        spec = desired.sets[state.layer]
-        after = dataclasses.replace(
-            after,
-            template=spec.template,
-            parameters=spec.parameters,
-            tags=desired.tags,
-            permissions=desired.permissions,
-        )
-    return after
+    if state is None or all(call.action is Action.DELETE for call in done):
+        return state and dataclasses.replace(state, instances=instances)
+    spec = desired.sets[state.layer]
+    after = dataclasses.replace(state, instances=instances, tags=desired.tags, permissions=desired.permissions)
+    return dataclasses.replace(after, template=spec.template, parameters=spec.parameters)
 
 
 def departures(
-    desired: DesiredState, layer: str, expected: StackSet | None, found: StackSet | None, targets: Iterable[Target]
+    desired: DesiredState, layer: str, expected: StackSet | None, found: StackSet | None, targets: Collection[Target]
 ) -> dict[Target, tuple[ChangeKind, str]]:
     """The targets where a call would not do any more what was planned: what it would be now, and why.
 
     `expected` is the set that the plan counted on, `found` the one that is there.
     """
-    spec = desired.sets.get(layer)
+    spec, kinds_now = desired.sets.get(layer), change_kinds(desired, layer, found, targets)
     another = _definition(expected) != _definition(found)
-    before, now = (
-        state is not None and spec is not None and differs(desired, spec, state) for state in (expected, found)
-    )
     departed = {}
-    for target in targets:
-        planned, kind = change_kind(spec, expected, target, before), change_kind(spec, found, target, now)
+    for target, planned in change_kinds(desired, layer, expected, targets).items():
+        kind = kinds_now[target]
         if planned is kind is ChangeKind.NOTHING:
             continue
         one, other = (state.instances.get(target) if state else None for state in (expected, found))
@@ -265,9 +241,7 @@ def _groups(
     desired: DesiredState, spec: StackSetSpec, state: StackSet | None, targets: Iterable[Target]
 ) -> Iterator[tuple[Values | None, Rectangle]]:
     """Rectangles of equal overrides: those of an earlier region first, then the larger."""
-    groups: dict[str, list[Target]] = defaultdict(list)
-    for target in targets:
-        groups[json.dumps(_overrides(spec, state, target), sort_keys=True)].append(target)
+    groups = grouped((json.dumps(_overrides(spec, state, target), sort_keys=True), target) for target in targets)
     found = [(text, rectangle) for text, those in groups.items() for rectangle in rectangles(those, desired.regions)]
     for text, rectangle in sorted(found, key=lambda each: (_turn(desired, each[1]), each[0])):
         yield json.loads(text), rectangle
@@ -295,25 +269,21 @@ def _overrides(spec: StackSetSpec, state: StackSet | None, target: Target) -> di
     return overrides or {naming.SUFFIX: spec.parameters[naming.SUFFIX]}
 
 
-def _removal(desired: DesiredState, state: StackSet | None, targets: Collection[Target]) -> list[Call]:
+def _removal(desired: DesiredState, state: StackSet, kinds: Mapping[Target, ChangeKind]) -> list[Call]:
     """A layer that the phase has no more: its instances, and behind the last of them the set itself."""
-    if state is None:
-        return []
-    found = _deletions(desired, state, [target for target in targets if target in state.instances])
-    if not state.instances.keys() - set(targets):
-        found.append(Call(Action.DELETE_SET, state.layer, state.name))
-    return found
+    left = state.instances.keys() - kinds.keys()
+    removal = [] if left else [Call(Action.DELETE_SET, state.layer, state.name)]
+    return [*_deletions(desired, state, kinds), *removal]
 
 
-def _deletions(desired: DesiredState, state: StackSet, targets: Collection[Target]) -> list[Call]:
+def _deletions(desired: DesiredState, state: StackSet, kinds: Mapping[Target, ChangeKind]) -> list[Call]:
     """Those that work are deleted; an INOPERABLE one is detached, and its stack stays."""
+    leaving = [state.instances[target] for target, each in kinds.items() if each is ChangeKind.DELETE]
+    by_health = grouped((each.status is Status.INOPERABLE, each.target) for each in leaving)
     return [
         Call(Action.DELETE, state.layer, state.name, accounts, regions, retain=broken)
-        for broken in (False, True)
-        for accounts, regions in rectangles(
-            [target for target in targets if (state.instances[target].status is Status.INOPERABLE) is broken],
-            desired.regions,
-        )
+        for broken, targets in sorted(by_health.items())
+        for accounts, regions in rectangles(targets, desired.regions)
     ]
 
 

@@ -7,6 +7,7 @@ overrides that lead to the same values are the same.
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 
 from builders.rollout.model import (
     DeployedStack,
@@ -39,6 +40,15 @@ class ChangeKind(enum.Enum):
     NOTHING = "nothing"
 
 
+def change_kinds(
+    desired: DesiredState, layer: str, state: StackSet | None, targets: Iterable[Target]
+) -> dict[Target, ChangeKind]:
+    """The change of a layer's instance at each of the targets."""
+    spec = desired.sets.get(layer)
+    changed = differs(desired, spec, state)
+    return {target: change_kind(spec, state, target, changed) for target in targets}
+
+
 def change_kind(spec: StackSetSpec | None, state: StackSet | None, target: Target, changed: bool) -> ChangeKind:
     """The change of the instance of a target; `changed` tells whether the set itself `differs`."""
     instance = state.instances.get(target) if state else None
@@ -55,9 +65,9 @@ def change_kind(spec: StackSetSpec | None, state: StackSet | None, target: Targe
     return ChangeKind.NOTHING if instance.status is Status.CURRENT else ChangeKind.RETRY
 
 
-def differs(desired: DesiredState, spec: StackSetSpec, state: StackSet) -> bool:
-    """Return whether the set itself, and not one of its instances, is other than desired."""
-    return (
+def differs(desired: DesiredState, spec: StackSetSpec | None, state: StackSet | None) -> bool:
+    """Return whether the set itself, and not one of its instances, is other than desired; one to be made is not."""
+    return (spec is not None and state is not None) and (
         not same_template(spec.template, state.template)
         or comparable_values(spec.template, spec.parameters) != comparable_values(state.template, state.parameters)
         or dict(desired.tags) != dict(state.tags)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from builders.rollout.model import CurrentState, DesiredState, StackSet, Status, Target, Wave
 from builders.rollout.plan.calls import Action, Call, calls_for, state_after
-from builders.rollout.plan.changes import ChangeKind, change_kind, differs, plain_change_kind
+from builders.rollout.plan.changes import ChangeKind, change_kinds, plain_change_kind
 from builders.scopes import in_order
 from builders.stack_diff.exports import NO_INTERFACE, Graph, interface, order_by_interfaces
 
@@ -36,7 +36,6 @@ class ScheduledLayer:
     wave: Wave
     layer: str
     after: frozenset[str]
-    leaving: bool
     changes: Mapping[Target, ChangeKind]
     calls: tuple[Call, ...] = ()
 
@@ -75,7 +74,7 @@ def make_schedule(desired: DesiredState, current: CurrentState, *, back: bool = 
     Raises `RolloutError` where the layers can be put in no order.
     """
     staying, leaving = deployment_order(desired, current, back), removal_order(desired, current)
-    changes = {layer: change_kinds(desired, current, layer) for layer in staying}
+    changes = {layer: layer_changes(desired, current, layer) for layer in staying}
     sets: dict[str, StackSet | None] = dict(current.sets)  # each as the calls before lead to it
     waves = waves_of(desired, current)
     number = {account: number for number, wave in enumerate(desired.waves) for account in wave.accounts}
@@ -88,25 +87,25 @@ def make_schedule(desired: DesiredState, current: CurrentState, *, back: bool = 
         found = {
             target: kind
             for target, kind in changes[layer].items()
-            if target.account in accounts
             # A layer that leaves all of its targets goes in the order of those that stay.
-            and (bool(kept) and target not in kept) is leaves
+            if target.account in accounts and (bool(kept) and target not in kept) is leaves
         }
-        calls: tuple[Call, ...] = ()
-        if layer not in desired.plain:
-            calls = tuple(calls_for(desired, layer, sets.get(layer), found, anchors))
-            sets[layer] = state_after(desired, sets.get(layer), *calls)
-        return ScheduledLayer(wave, layer, after, leaves, found, calls)
+        if layer in desired.plain:
+            return ScheduledLayer(wave, layer, after, found)
+        calls = calls_for(desired, layer, sets.get(layer), found, anchors)
+        sets[layer] = state_after(desired, sets.get(layer), *calls)
+        return ScheduledLayer(wave, layer, after, found, tuple(calls))
 
+    order, reverse = in_order(staying), in_order(leaving)
     made = tuple(
         ScheduledWave(
             wave,
-            tuple(scheduled(wave, layer, staying[layer], leaves=False) for layer in in_order(staying)),
-            tuple(scheduled(wave, layer, leaving[layer], leaves=True) for layer in in_order(leaving)),
+            tuple(scheduled(wave, layer, staying[layer], leaves=False) for layer in order),
+            tuple(scheduled(wave, layer, leaving[layer], leaves=True) for layer in reverse),
         )
         for wave in waves
     )
-    return Schedule(CurrentState(current.sets, plain=current.plain), tuple(in_order(staying)), made)
+    return Schedule(CurrentState(current.sets, plain=current.plain), tuple(order), made)
 
 
 def narrowed(
@@ -138,23 +137,19 @@ def waves_of(desired: DesiredState, current: CurrentState) -> list[Wave]:
     return [*desired.waves, Wave(LEAVING, gone)] if gone or not desired.waves else list(desired.waves)
 
 
-def change_kinds(desired: DesiredState, current: CurrentState, layer: str) -> dict[Target, ChangeKind]:
+def layer_changes(desired: DesiredState, current: CurrentState, layer: str) -> dict[Target, ChangeKind]:
     """The change of every instance or plain stack of a layer, by target."""
-    targets = set(_desired_targets(desired, layer))
-    if layer in desired.plain:
-        targets |= {target for name, target in current.plain if name == layer}
-        stacks = desired.plain[layer]
-        return {each: plain_change_kind(stacks, current.plain.get((layer, each)), each) for each in sorted(targets)}
-    spec, state = desired.sets.get(layer), current.sets.get(layer)
-    changed = spec is not None and state is not None and differs(desired, spec, state)
-    targets |= state.instances.keys() if state else set()
-    return {each: change_kind(spec, state, each, changed) for each in sorted(targets)}
+    state, stacks, targets = current.sets.get(layer), desired.plain.get(layer), set(_desired_targets(desired, layer))
+    if stacks is None:
+        return change_kinds(desired, layer, state, sorted(targets.union(state.instances if state else ())))
+    targets |= {target for name, target in current.plain if name == layer}
+    return {each: plain_change_kind(stacks, current.plain.get((layer, each)), each) for each in sorted(targets)}
 
 
 def stacks_to_read(desired: DesiredState, current: CurrentState) -> Iterator[tuple[str, Target, str]]:
     """Layer, target and stack id of every instance that may change."""
     for layer, state in sorted(current.sets.items()):
-        for target, kind in change_kinds(desired, current, layer).items():
+        for target, kind in layer_changes(desired, current, layer).items():
             if kind in READ_BEFORE_CHANGE and state.instances[target].stack_id:
                 yield layer, target, state.instances[target].stack_id
 
