@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from builders import resource_types
@@ -35,16 +35,8 @@ from builders.stack_diff.values import ChangedValue, changed_values
 from builders.template_bodies import evaluate_template, parse_template
 from builders.text import name_list
 
-
-class _Question(NamedTuple):
-    """The input of a comparison; the account is no part of it, since it changes names and no effect."""
-
-    layer: str
-    region: str
-    before: tuple[str, frozenset[tuple[str, str]], str] | None
-    after: str
-    values: frozenset[tuple[str, str]]
-    running: bool
+Changes = tuple[tuple[Change, ...] | None, tuple[ChangedValue, ...]]
+"""The changes of one stack's resources, None where they were not compared, and the values of changed properties."""
 
 
 class _Answer(NamedTuple):
@@ -66,16 +58,13 @@ class HazardFinder:
         self._desired = desired
         self._current = current
         self._position = {layer: number for number, layer in enumerate(layers)}
-        self._answers: dict[_Question, _Answer] = {}
-        self._imports: dict[tuple[str, str, frozenset[tuple[str, str]]], frozenset[str]] = {}
+        self._answers: dict[Hashable, _Answer] = {}
+        self._imports: dict[Hashable, frozenset[str]] = {}
         self._found: dict[Hazard, set[Target]] = defaultdict(set)
         self._changing: set[str] = set()
 
-    def changes(
-        self, layer: str, target: Target, kind: ChangeKind
-    ) -> tuple[tuple[Change, ...] | None, tuple[ChangedValue, ...]]:
-        """The changes of one stack's resources with their values; None where it stays as it is, is new, or cannot be
-        read."""
+    def changes(self, layer: str, target: Target, kind: ChangeKind) -> Changes:
+        """The changes of one stack; None where it stays as it is, is new, or cannot be read."""
         if kind in (ChangeKind.NOTHING, ChangeKind.INOPERABLE):
             return None, ()
         if layer in self._desired.plain or (layer, target) in self._current.plain:
@@ -97,9 +86,7 @@ class HazardFinder:
                 self._found[hazard].add(target)
         return (None, ()) if kind is ChangeKind.CREATE else (answer.changes, answer.values)
 
-    def _changes_of_plain(
-        self, layer: str, target: Target
-    ) -> tuple[tuple[Change, ...] | None, tuple[ChangedValue, ...]]:
+    def _changes_of_plain(self, layer: str, target: Target) -> Changes:
         """The changes of a plain stack's update. What would be refused, or leaves on-premises without a way, is a
         hazard."""
         before, spec = self._current.plain.get((layer, target)), self._desired.plain.get(layer)
@@ -131,7 +118,8 @@ class HazardFinder:
     def _answer(self, layer: str, target: Target, before: DeployedStack | None, runs: bool) -> _Answer:
         template, values = self._wanted(layer, target)
         deployed = (before.template, frozenset(before.parameters.items()), before.status) if before else None
-        question = _Question(layer, target.region, deployed, template, frozenset(values.items()), runs)
+        # The account is no part of it, since it changes names and no effect.
+        question = layer, target.region, deployed, template, frozenset(values.items()), runs
         if question not in self._answers:
             comparison = compare(before, template, values, target)
             exporting = comparison if before and changed_exports(comparison) else None
@@ -342,12 +330,10 @@ def _names_only(template: str, region: str) -> tuple[str, frozenset[str]]:
         if "Export" in body
     }
     resources = {name: _name_only(body, region) for name, body in data["Resources"].items()}
-    kept = {**data, "Rules": {}, "Resources": resources, "Outputs": outputs}
-    text = json.dumps({**kept, "Parameters": {}, "Metadata": {}})
-    declared = data.get("Parameters", {})
+    kept = {**data, "Rules": {}, "Resources": resources, "Outputs": outputs, "Parameters": {}, "Metadata": {}}
+    text, declared = json.dumps(kept), data.get("Parameters", {})
     mentioned = frozenset(each for each in (*declared, "AWS::AccountId") if each in text)
-    # One without a default has to be given; what is given does not matter where nothing mentions it.
-    parameters = {name: declared[name] if name in mentioned else {**declared[name], "Default": ""} for name in declared}
+    parameters = {name: body for name, body in declared.items() if name in mentioned}
     return json.dumps({**kept, "Parameters": parameters}), mentioned
 
 

@@ -109,28 +109,22 @@ def make_plan(
     Raises `RolloutError` where the layers can be put in no order.
     """
     schedule = make_schedule(desired, current, back=back)
+    scheduled = [each for wave in schedule.waves for each in wave.layers]
     finder = HazardFinder(desired, current, schedule.layers)
-    groups: list[Group] = []
-    operations: dict[str, list[PlannedOperation]] = {}
-    notes: list[str] = []
-    for scheduled in schedule.waves:
-        shown = operations.setdefault(scheduled.wave.name, [])
-        for each in scheduled.layers:
-            groups += make_groups(_changes(finder, each))
-            shown += _operations(desired, current, each)
-            notes += _notes(each)
-    made = tuple(each for shown in operations.values() for each in shown)
+    groups = make_groups(change for each in scheduled for change in _changes(finder, each))
+    operations = tuple(operation for each in scheduled for operation in _operations(desired, current, each))
+    notes = [*(_slow_notes(desired) if operations else ()), *(note for each in scheduled for note in _notes(each))]
     return Plan(
         phase=desired.phase,
         command=command,
         release=release,
         layers=schedule.layers,
-        groups=tuple(groups),
-        operations=made,
+        groups=groups,
+        operations=operations,
         hazards=planned_hazards(finder.hazards()),
         acknowledged=frozenset(acknowledged),
-        minutes=sum((_wave_minutes(each, operations[each.wave.name]) for each in schedule.waves), start=0.0),
-        notes=(*(_slow_notes(desired) if made else ()), *notes, *_hidden_notes(desired)),
+        minutes=sum((_wave_minutes(each, operations) for each in schedule.waves), start=0.0),
+        notes=(*notes, *_hidden_notes(desired)),
         schedule=schedule,
     )
 
@@ -149,12 +143,10 @@ StackChange = tuple[Alike, Target, tuple[ChangedValue, ...]]
 
 def make_groups(found: Iterable[StackChange]) -> tuple[Group, ...]:
     """Group the stacks of a wave and layer that change alike."""
-    together: dict[Alike, dict[Target, tuple[ChangedValue, ...]]] = defaultdict(dict)
-    for alike, target, values in found:
-        together[alike][target] = values
+    together = grouped((alike, (target, values)) for alike, target, values in found)
     return tuple(
-        Group(wave, layer, kind, tuple(by_target), changes, joined_values(by_target))
-        for (wave, layer, kind, changes), by_target in together.items()
+        Group(wave, layer, kind, tuple(target for target, _ in members), changes, joined_values(dict(members)))
+        for (wave, layer, kind, changes), members in together.items()
     )
 
 
@@ -251,7 +243,8 @@ def _wave_minutes(scheduled: ScheduledWave, operations: Iterable[PlannedOperatio
     """The longest way through the layers of a wave, and its bake time."""
     own: dict[str, float] = defaultdict(float)
     for each in operations:
-        own[each.layer] += each.minutes
+        if each.wave == scheduled.wave.name:
+            own[each.layer] += each.minutes
     until: dict[str, float] = {}
     for layer in scheduled.staying:
         until[layer.layer] = own[layer.layer] + max((until[before] for before in layer.after), default=0.0)
