@@ -67,95 +67,35 @@ class Document:
     data: Any = None
     lines: dict[KeyPath, int] = field(default_factory=dict)
     mistakes: list[Mistake] = field(default_factory=list)
+    _open: set[int] = field(default_factory=set)
+    _seen: set[int] = field(default_factory=set)
+    _repeated: int = 0
 
+    @classmethod
+    def of(cls, text: str) -> Document:
+        """Read a text as YAML 1.1, as most tools do. Never raises: what is wrong is among the mistakes."""
+        loader = YAML()
+        loader.version = (1, 1)
+        loader.max_depth = _MOST_DEPTH
+        found = cls()
+        try:
+            root = loader.compose(text)
+            if root is None:
+                found._wrong((), "the file is empty; begin with tooling: and phases:")
+            elif not isinstance(root, MappingNode):
+                found._wrong((), "the file must be keys and values, such as tooling: and phases:", 1)
+            else:
+                found.lines[()] = _line(root)
+                found.data = found._value(root, ())
+        except (MaxDepthExceededError, RecursionError):  # the latter by aliases of aliases
+            found._wrong((), "the file is nested too deeply; rollout.yaml needs six levels")
+        except YAMLError as error:
+            found.mistakes.append(_syntax_mistake(error, text))
+        except (ValueError, AssertionError) as error:  # a character, or a version of YAML, that does not exist
+            found._wrong((), f"the file is no YAML: {error}")
+        return found
 
-def refusal(file: Path, lines: Mapping[KeyPath, int], mistakes: Iterable[Mistake]) -> RolloutFileError:
-    """One error with a line for each mistake, in the order of the file."""
-    found = []
-    for mistake in mistakes:
-        line = mistake.line if mistake.line or mistake.file else line_of(mistake.path, lines)
-        where = location(mistake.file or str(file), line, mistake.path)
-        found.append((mistake.file, line or 0, f"{where}: {mistake.message}"))
-    found.sort(key=lambda each: each[:2])
-    return all_at_once(sentence for _, _, sentence in found)
-
-
-def all_at_once(sentences: Iterable[str]) -> RolloutFileError:
-    """One error with a line for each sentence, each once; of very many only the first, since nobody reads on."""
-    lines = list(dict.fromkeys(sentences))
-    more = len(lines) - _MISTAKES_SHOWN
-    return RolloutFileError(*lines[:_MISTAKES_SHOWN], *([f"and {more:,} more mistakes"] if more > 0 else []))
-
-
-def line_of(path: KeyPath, lines: Mapping[KeyPath, int]) -> int | None:
-    """The line of a value; where there is no such value, of the one that lacks it."""
-    return next((lines[path[:length]] for length in range(len(path), -1, -1) if path[:length] in lines), None)
-
-
-def location(file: str, line: int | None, path: KeyPath) -> str:
-    """The file, the line and the keys as a person writes them: rollout.yaml, line 8, phases.dev.regions[0]."""
-    keys = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
-    return ", ".join(filter(None, [file, f"line {line}" if line else "", keys]))
-
-
-def read_document(text: str) -> Document:
-    """Read a text as YAML 1.1, as most tools do. Never raises: what is wrong is among the mistakes."""
-    loader = YAML()
-    loader.version = (1, 1)
-    loader.max_depth = _MOST_DEPTH
-    found = Document()
-    try:
-        root = loader.compose(text)
-        if root is None:
-            found.mistakes.append(Mistake((), "the file is empty; begin with tooling: and phases:"))
-        elif not isinstance(root, MappingNode):
-            found.mistakes.append(Mistake((), "the file must be keys and values, such as tooling: and phases:", 1))
-        else:
-            found.lines[()] = _line(root)
-            found.data = _Reader(found).value(root, ())
-    except (MaxDepthExceededError, RecursionError):  # the latter by aliases of aliases
-        found.mistakes.append(Mistake((), "the file is nested too deeply; rollout.yaml needs six levels"))
-    except YAMLError as error:
-        found.mistakes.append(_syntax_mistake(error, text))
-    except (ValueError, AssertionError) as error:  # a character, or a version of YAML, that does not exist
-        found.mistakes.append(Mistake((), f"the file is no YAML: {error}"))
-    return found
-
-
-def _syntax_mistake(error: YAMLError, text: str) -> Mistake:
-    at = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read"
-    position = getattr(error, "position", None)
-    line = at.line + 1 if at else text.count("\n", 0, position) + 1 if isinstance(position, int) else None
-    if "'\\t'" in problem:
-        return Mistake((), "there is a tab where YAML needs spaces; indent with two spaces", line)
-    return Mistake((), f"the file is no YAML: {problem}", line)
-
-
-def _line(node: Node) -> int:
-    return int(node.start_mark.line) + 1
-
-
-def _kind(node: Node) -> str:
-    """The kind that YAML takes a scalar for, such as int; the tag itself where it is no tag of YAML's own."""
-    return "str" if _TEXT.fullmatch(str(node.value)) else str(node.tag).removeprefix(_TAG)
-
-
-def _reading(node: Node) -> str:
-    """The kind in a sentence: YAML reads 12:30:00 as a number."""
-    return _KINDS.get(_kind(node), f"as {node.tag}")
-
-
-class _Reader:
-    """Turns composed nodes into plain data, whatever the tags of collections, and notes the line of each value."""
-
-    def __init__(self, document: Document) -> None:
-        self._document = document
-        self._open: set[int] = set()
-        self._seen: set[int] = set()
-        self._repeated = 0
-
-    def value(self, node: Node, path: KeyPath) -> Any:
+    def _value(self, node: Node, path: KeyPath) -> Any:
         if id(node) in self._open:
             self._wrong(path, "the alias is inside of what it repeats; write the value out")
             return None
@@ -165,8 +105,8 @@ class _Reader:
             return self._scalar(node, path)
         self._open.add(id(node))
         if isinstance(node, SequenceNode):
-            self._document.lines |= {(*path, number): _line(item) for number, item in enumerate(node.value)}
-            found: Any = [self.value(item, (*path, number)) for number, item in enumerate(node.value)]
+            self.lines |= {(*path, number): _line(item) for number, item in enumerate(node.value)}
+            found: Any = [self._value(item, (*path, number)) for number, item in enumerate(node.value)]
         else:
             found = dict(self._entries(node, path))
         self._open.remove(id(node))
@@ -195,10 +135,10 @@ class _Reader:
                 kept[key.value] = key, value
         for name, (key, value) in kept.items():
             here = (*path, name)
-            self._document.lines[here] = _line(key)
+            self.lines[here] = _line(key)
             if _kind(key) != "str":
                 self._wrong(here, f'YAML reads the key {_reading(key)}; put it in quotes: "{name}"', _line(key))
-            yield name, self.value(value, here)
+            yield name, self._value(value, here)
 
     def _scalar(self, node: Node, path: KeyPath) -> Any:
         text, kind, is_account = node.value, _kind(node), _ACCOUNT.fullmatch(node.value)
@@ -222,4 +162,62 @@ class _Reader:
         return None
 
     def _wrong(self, path: KeyPath, message: str, line: int | None = None) -> None:
-        self._document.mistakes.append(Mistake(path, message, line))
+        self.mistakes.append(Mistake(path, message, line))
+
+
+def refusal(file: Path, lines: Mapping[KeyPath, int], mistakes: Iterable[Mistake]) -> RolloutFileError:
+    """One error with a line for each mistake, in the order of the file."""
+    found = []
+    for mistake in mistakes:
+        line = mistake.line if mistake.line or mistake.file else line_of(mistake.path, lines)
+        where = location(mistake.file or str(file), line, mistake.path)
+        found.append((mistake.file, line or 0, f"{where}: {mistake.message}"))
+    found.sort(key=lambda each: each[:2])
+    return all_at_once(sentence for _, _, sentence in found)
+
+
+def all_at_once(sentences: Iterable[str]) -> RolloutFileError:
+    """One error with a line for each sentence, each once; of very many only the first, since nobody reads on."""
+    lines = list(dict.fromkeys(sentences))
+    more = len(lines) - _MISTAKES_SHOWN
+    return RolloutFileError(*lines[:_MISTAKES_SHOWN], *([f"and {more:,} more mistakes"] if more > 0 else []))
+
+
+def line_of(path: KeyPath, lines: Mapping[KeyPath, int]) -> int | None:
+    """The line of a value; where there is no such value, of the one that lacks it."""
+    return next((lines[each] for each in leading(path) if each in lines), None)
+
+
+def leading(path: KeyPath) -> list[KeyPath]:
+    """The path, and those of all that it is a part of."""
+    return [path[:length] for length in range(len(path), -1, -1)]
+
+
+def location(file: str, line: int | None, path: KeyPath) -> str:
+    """The file, the line and the keys as a person writes them: rollout.yaml, line 8, phases.dev.regions[0]."""
+    keys = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+    return ", ".join(filter(None, [file, f"line {line}" if line else "", keys]))
+
+
+def _syntax_mistake(error: YAMLError, text: str) -> Mistake:
+    at = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read"
+    position = getattr(error, "position", None)
+    line = at.line + 1 if at else text.count("\n", 0, position) + 1 if isinstance(position, int) else None
+    if "'\\t'" in problem:
+        return Mistake((), "there is a tab where YAML needs spaces; indent with two spaces", line)
+    return Mistake((), f"the file is no YAML: {problem}", line)
+
+
+def _line(node: Node) -> int:
+    return int(node.start_mark.line) + 1
+
+
+def _kind(node: Node) -> str:
+    """The kind that YAML takes a scalar for, such as int; the tag itself where it is no tag of YAML's own."""
+    return "str" if _TEXT.fullmatch(str(node.value)) else str(node.tag).removeprefix(_TAG)
+
+
+def _reading(node: Node) -> str:
+    """The kind in a sentence: YAML reads 12:30:00 as a number."""
+    return _KINDS.get(_kind(node), f"as {node.tag}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from builders import files
 from builders.naming import PHASE_PATTERN
-from builders.rollout.config.document import Document, Mistake, read_document, refusal
+from builders.rollout.config.document import Document, Mistake, leading, refusal
 from builders.rollout.config.schema import (
     ACCOUNT,
     PATTERN_SENTENCES,
@@ -61,9 +61,9 @@ def load_rollout_file(path: Path) -> RolloutFile:
     rollout, found = (None, []) if document.data is None else _validated(document.data)
     # A value that cannot be read is wrong once: what pydantic says of it, or of a part of it, is left out.
     unread = {mistake.path for mistake in document.mistakes if mistake.path}
-    mistakes = document.mistakes + [mistake for mistake in found if unread.isdisjoint(_leading(mistake.path))]
+    mistakes = document.mistakes + [mistake for mistake in found if unread.isdisjoint(leading(mistake.path))]
     accounts: dict[str, tuple[str, ...]] = {}
-    if isinstance(document.data, dict):
+    if document.data is not None:
         mistakes += _mistakes_together(document.data, mistakes, path.parent, accounts)
     if mistakes or rollout is None:
         raise refusal(path, document.lines, mistakes)
@@ -79,7 +79,7 @@ def check_accounts(rollout: RolloutFile, phase: str, accounts: Collection[str]) 
         raise refusal(rollout.path, rollout.lines, mistakes)
 
 
-def read_account_ids(folder: Path, name: str, path: KeyPath) -> tuple[tuple[str, ...], list[Mistake]]:
+def _account_ids(folder: Path, name: str, path: KeyPath) -> tuple[tuple[str, ...], list[Mistake]]:
     """The accounts of a file in a folder that is named at `path`, in its order, and its mistakes.
 
     The file has one id a line, with empty lines and # comments, or is a JSON list of texts. No message has anything of
@@ -92,39 +92,31 @@ def read_account_ids(folder: Path, name: str, path: KeyPath) -> tuple[tuple[str,
         return (), [Mistake(path, f"{file} {files.unreadable(error)}")]
     except UnicodeDecodeError:
         return (), [Mistake(path, f"{file} is not UTF-8 text; {_ACCOUNTS_FORM}")]
-    if not text.lstrip().startswith("["):
-        lines = ((line.partition("#")[0].strip(), number) for number, line in enumerate(text.splitlines(), start=1))
-        return _distinct_accounts(((word, number) for word, number in lines if word), file, path)
-    try:
-        items = json.loads(text)
-    except (ValueError, RecursionError):
-        return (), [Mistake(path, f"begins as a JSON list and is none; {_ACCOUNTS_FORM}", file=str(file))]
-    wrong = next((number for number, item in enumerate(items, start=1) if not isinstance(item, str)), None)
-    if wrong:
-        return (), [Mistake(path, f"item {wrong} is no text; quote account ids", file=str(file))]
-    return _distinct_accounts(((item, 0) for item in items), file, path)
-
-
-def _distinct_accounts(
-    words: Iterable[tuple[str, int]], file: Path, path: KeyPath
-) -> tuple[tuple[str, ...], list[Mistake]]:
-    accounts: dict[str, int] = {}
+    lines = enumerate((line.partition("#")[0].strip() for line in text.splitlines()), start=1)
+    words: list[tuple[Any, int | None]] = [(word, line) for line, word in lines if word]
+    if text.lstrip().startswith("["):
+        try:
+            words = [(item, None) for item in json.loads(text)]
+        except (ValueError, RecursionError):
+            return (), [Mistake(path, f"begins as a JSON list and is none; {_ACCOUNTS_FORM}", file=str(file))]
     mistakes = []
-    for word, line in words:
+    seen: set[str] = set()
+    for number, (word, line) in enumerate(words, start=1):
+        if not isinstance(word, str):
+            return (), [Mistake(path, f"item {number} is no text; quote account ids", file=str(file))]
         if not re.fullmatch(ACCOUNT, word):
-            mistakes.append(Mistake(path, f"this {PATTERN_SENTENCES[ACCOUNT]}", line or None, str(file)))
-        elif word in accounts:
-            twice = f"account {word} is listed twice; keep one of them"
-            mistakes.append(Mistake(path, twice, line or None, str(file)))
-        accounts[word] = line
-    if not accounts and not mistakes:
+            mistakes.append(Mistake(path, f"this {PATTERN_SENTENCES[ACCOUNT]}", line, str(file)))
+        elif word in seen:
+            mistakes.append(Mistake(path, f"account {word} is listed twice; keep one of them", line, str(file)))
+        seen.add(word)
+    if not words:
         mistakes.append(Mistake(path, f"{file} names no account; {_ACCOUNTS_FORM}"))
-    return tuple(accounts), mistakes
+    return tuple(dict.fromkeys(word for word, _ in words)), mistakes
 
 
 def _read(path: Path) -> Document:
     try:
-        return read_document(files.read_text(path, encoding="utf-8-sig"))
+        return Document.of(files.read_text(path, encoding="utf-8-sig"))
     except OSError as error:
         advice = "run from the project's root, or say where it is"
         return Document(mistakes=[Mistake((), files.unreadable(error, advice))])
@@ -173,48 +165,36 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 def _mistakes_together(
     data: Mapping[str, Any], mistakes: Iterable[Mistake], folder: Path, accounts: dict[str, tuple[str, ...]]
 ) -> Iterator[Mistake]:
-    """Check together the parts without mistakes of their own; the accounts of files are added to `accounts`."""
-    wrong = {mistake.path for mistake in mistakes}
+    """Check together the parts without mistakes of their own; the accounts of files are added to `accounts`.
+
+    Parts are keys of the file, phases, and keys of phases.
+    """
+    wrong = {mistake.path[: 3 if mistake.path[:1] == ("phases",) else 1] for mistake in mistakes}
     rollout = _validated(_without(data, wrong))[0]
     if rollout is None:
         return
-    wrong_keys = frozenset(str(path[0]) for path in wrong if path)
-    wrong_in: defaultdict[str, set[str]] = defaultdict(set)
-    for path in wrong:
-        if path[:1] == ("phases",) and len(path) > 2:
-            wrong_in[str(path[1])].add(str(path[2]))
-    if wrong_keys.isdisjoint(("stacksets", "tooling", "network", "phases")):
+    if {path[0] for path in wrong if path}.isdisjoint(("stacksets", "tooling", "network", "phases")):
         yield from file_mistakes(rollout)
     for name, phase in rollout.phases.items():
         named = phase.targets.accounts
         if phase.targets.accounts_file:
             here = ("phases", name, "targets", "accounts_file")
-            named, unreadable = read_account_ids(folder, phase.targets.accounts_file, here)
+            named, unreadable = _account_ids(folder, phase.targets.accounts_file, here)
             yield from unreadable
             accounts[name] = named
-        yield from phase_mistakes(rollout, name, frozenset(named) or None, wrong_keys | wrong_in[name])
-
-
-def _leading(path: KeyPath) -> Iterator[KeyPath]:
-    """The path, and those of all that it is a part of."""
-    return (path[:length] for length in range(len(path) + 1))
+        wrong_keys = frozenset(str(path[-1]) for path in wrong if path[:-1] in ((), ("phases", name)) and path)
+        yield from phase_mistakes(rollout, name, frozenset(named) or None, wrong_keys)
 
 
 def _without(data: Mapping[str, Any], wrong: Collection[KeyPath]) -> dict[str, Any]:
-    """The data without its wrong parts: keys of the file, phases, and keys of phases."""
-
-    wrong_parts = {part for path in wrong for part in _leading(path)}
-
-    def is_right(*path: str) -> bool:
-        return path not in wrong_parts
-
+    """The data without its wrong parts."""
     phases = data.get("phases")
     named = {
-        name: _BLANK_PHASE | {key: value for key, value in phase.items() if is_right("phases", name, key)}
+        name: _BLANK_PHASE | {key: value for key, value in phase.items() if ("phases", name, key) not in wrong}
         for name, phase in (phases.items() if isinstance(phases, dict) else ())
         if isinstance(phase, dict) and ("phases", name) not in wrong
     }
-    outside = {key: value for key, value in data.items() if key != "phases" and is_right(key)}
+    outside = {key: value for key, value in data.items() if key != "phases" and (key,) not in wrong}
     return {"tooling": _BLANK_ACCOUNT, "phases": named or {"none": _BLANK_PHASE}} | outside
 
 
