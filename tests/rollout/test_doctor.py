@@ -20,7 +20,7 @@ from builders.errors import RolloutError
 from builders.rollout.checks.doctor import CHECKS, run_check, run_doctor
 from builders.rollout.checks.findings import CheckedPhase, CheckResult, Finding, Severity
 from builders.rollout.config import loading
-from builders.rollout.config.parameters import SharedOutputs, TargetGroup
+from builders.rollout.config.parameters import SharedOutputs, Source, TargetGroup
 from builders.rollout.config.schema import RolloutFile, SharedAccount
 from builders.rollout.config.templates import Template, read_template
 from builders.rollout.model import Permissions, Target
@@ -626,7 +626,7 @@ def placed(phase: CheckedPhase, **values: str) -> CheckedPhase:
             "Database": {"Type": "AWS::RDS::DBInstance", "Properties": database},
         },
     }
-    group = TargetGroup((Target(phase.accounts[0], REGION),), (), common=values, specific={})
+    group = TargetGroup((Target(phase.accounts[0], REGION),), (Source("given", values),))
     return dataclasses.replace(
         phase, templates={"network": read_template("network", json.dumps(body))}, groups=(group,)
     )
@@ -645,7 +645,7 @@ def test_a_log_group_that_rds_has_made_itself_is_found_with_what_to_do(
     phase = dataclasses.replace(
         phase,
         templates={"database": made("database", resources=logs)},
-        groups=(TargetGroup(targets, (), common=values, specific={}),),
+        groups=(TargetGroup(targets, (Source("given", values),)),),
     )
     assert found(phase, "log groups") == []
     for account in phase.accounts[:2]:
@@ -760,9 +760,7 @@ def test_secrets_that_are_not_there_or_about_to_go_are_found(administrator: Admi
     }
     text = {"Type": "String", "Default": ""}
     layer = made("network", {"SourceSecretArn": text, "FallbackSecretArn": text})
-    groups = tuple(
-        TargetGroup((Target(each, REGION),), (), common=values, specific={}) for each, values in given.items()
-    )
+    groups = tuple(TargetGroup((Target(each, REGION),), (Source("given", values),)) for each, values in given.items())
     asking = dataclasses.replace(phase, templates={"network": layer}, groups=groups)
     nowhere = Finding(
         Severity.ERROR,
@@ -865,7 +863,7 @@ def joined_gateways(phase: CheckedPhase, associated: str = "", propagated: str =
         rollout=phase.rollout.model_copy(update={"network": shared}),
         templates={"phase_routes": made("phase_routes", scope="NETWORK_PER_PHASE")},
         network={REGION: deployed},
-        groups=(TargetGroup((Target(account, REGION),), (), common=connected, specific={}),),
+        groups=(TargetGroup((Target(account, REGION),), (Source("given", connected),)),),
     )
 
 

@@ -372,12 +372,12 @@ def _as_desired(body: str, values: Mapping[str, str]) -> None:
     """The checks that a template of templates/ goes through with the values of a phase."""
     template = templates.read_template("network", body)
     source = Source("dev.json", values)
-    group = TargetGroup(TARGETS, (source,), values, {})
+    group = TargetGroup(TARGETS, (source,))
     problems = [*parameters.unknown_parameters([source], [template]), *parameters.wrong_values([source], [template])]
     problems += parameters.missing_values([group], [template], "give it")
     if not problems:
         problems += parameters.failed_rules(template, [group])
-        parameters.set_values(template, [group])
+        parameters.set_values(template, [group], values)
 
 
 def _desired(body: str, values: Mapping[str, str]) -> DesiredState:

@@ -17,7 +17,7 @@ from builders.rehearsal import accounts
 from builders.rehearsal.accounts import Accounts
 from builders.rehearsal.rollout_file import Limits, limited_file, with_values, write_rollout_file
 from builders.rollout.config.loading import load_rollout_file
-from builders.rollout.config.parameters import SharedOutputs, environment_file, merged_values, phase_sources
+from builders.rollout.config.parameters import SharedOutputs, merged_values, phase_sources
 from builders.rollout.config.schema import RolloutFile
 from builders.rollout.model import Target, Values
 
@@ -85,7 +85,7 @@ def _own_values(prepared: RehearsalCloud, sources: Mapping[str, OnPremises]) -> 
     rollout, found = prepared.rollout, dict[str, dict[Target, Values]]()
     first = {account: phase for phase in reversed([*prepared.members]) for account in prepared.members[phase]}
     for number, (phase, source) in enumerate(sources.items()):
-        given = phase_sources(rollout, phase, environment_file(rollout, phase), SharedOutputs())
+        given = phase_sources(rollout, phase, SharedOutputs())
         made_up = accounts.made_up_values(rollout.phases[phase], number, prepared.targets(phase))
         for target in prepared.targets(phase):
             own = {

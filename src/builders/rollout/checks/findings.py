@@ -93,9 +93,8 @@ class CheckedPhase(PhaseConnection):
     ) -> CheckedPhase:
         """Put together what is known; `shared` may be empty before bootstrap. Raises `RolloutFileError`."""
         rollout, name, suffix = connection.rollout, connection.phase, connection.suffix
-        environment = parameters.environment_file(rollout, name)
+        sources = parameters.phase_sources(rollout, name, shared)
         accounts = desired_state.accounts_of(rollout, name, connection.members)
-        sources = parameters.phase_sources(rollout, name, environment, shared)
         return cls(
             **vars(connection),
             accounts=accounts,
@@ -105,7 +104,7 @@ class CheckedPhase(PhaseConnection):
                 for region, outputs in shared.tooling.items()
                 if naming.ARTIFACTS_BUCKET in outputs
             },
-            packages=tuple(f"{suffix}/{key}" for key in sorted(desired_state.package_keys(environment.values))),
+            packages=tuple(f"{suffix}/{key}" for key in sorted(desired_state.package_keys(sources.environment.values))),
             network=shared.network,
             groups=parameters.target_groups(sources, accounts, rollout.phases[name].regions),
             values=PhaseValues.of(connection, shared),

@@ -83,7 +83,7 @@ def _named(rollout: RolloutFile, templates: Mapping[str, Template]) -> dict[str,
 def _groups(
     rollout: RolloutFile, phase: str, shared: SharedOutputs, accounts: Collection[str]
 ) -> tuple[TargetGroup, ...]:
-    sources = parameters.phase_sources(rollout, phase, parameters.environment_file(rollout, phase), shared)
+    sources = parameters.phase_sources(rollout, phase, shared)
     return parameters.target_groups(sources, accounts, rollout.phases[phase].regions)
 
 

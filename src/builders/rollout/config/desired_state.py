@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from builders.scopes import Scope, in_order
 from builders.template_bodies import PlainStack
 from builders.text import unknown_name
 
+_OF_PHASE = (Scope.PHASE, Scope.NETWORK_PER_PHASE)
 _PHASE_WIDE = {
     SUFFIX: "since stack sets and exports are named by it",
     MIGRATION_PHASE: "since the external id of the phase's roles is made of it",
@@ -52,12 +54,11 @@ def desired_state(
     """
     if phase not in rollout.phases:
         raise UsageError(unknown_name("phase", phase, rollout.phases))
-    config = rollout.phases[phase]
-    sources = parameters.phase_sources(rollout, phase, file or parameters.environment_file(rollout, phase), shared)
-    accounts = accounts_of(rollout, phase, members or {})
+    sources = parameters.phase_sources(rollout, phase, shared, file)
+    accounts, config = accounts_of(rollout, phase, members or {}), rollout.phases[phase]
     groups = parameters.target_groups(sources, accounts, config.regions)
-    layers = _phase_layers(rollout, phase, templates, groups)
-    mistakes = list(_mistakes(rollout, phase, sources, groups, layers, templates))
+    layers = _PhaseLayers(rollout, phase, templates, groups)
+    mistakes = list(_mistakes(layers, sources))
     mistakes = mistakes or [line for template in layers.sets for line in parameters.failed_rules(template, groups)]
     mistakes = mistakes or [
         line
@@ -66,19 +67,22 @@ def desired_state(
     ]
     if mistakes:
         raise all_at_once(mistakes)
-    common = groups[0].common
+    common = parameters.merged_values(sources.common)
     suffix = common[SUFFIX]
-    sets: dict[str, StackSetSpec] = {}
-    packages: set[str] = set()
-    for template in layers.sets:
-        name, (own, overrides) = naming.stack_set(template.layer, suffix), parameters.set_values(template, groups)
-        sets[template.layer] = StackSetSpec(template.layer, name, template.body, own, overrides)
-        packages.update(*map(package_keys, (own, *overrides.values())))
+    sets = {
+        each.layer: StackSetSpec(
+            each.layer, naming.stack_set(each.layer, suffix), each.body, *parameters.set_values(each, groups, common)
+        )
+        for each in layers.sets
+    }
+    packages = (
+        package_keys(values) for spec in sets.values() for values in (spec.parameters, *spec.overrides.values())
+    )
     return DesiredState(
         phase=phase,
         suffix=suffix,
         sets=sets,
-        plain={template.layer: _plain_spec(rollout, template, layers) for template in layers.plain},
+        plain={template.layer: layers.plain_spec(template) for template in layers.plain},
         needs=layers.needs,
         waves=waves_of(config.waves, accounts),
         regions=config.regions,
@@ -90,7 +94,7 @@ def desired_state(
         ),
         permissions=permissions_of(rollout, phase, suffix, shared),
         tags=naming.tags(common),
-        packages=tuple(sorted(packages)),
+        packages=tuple(sorted(set[str]().union(*packages))),
     )
 
 
@@ -153,112 +157,99 @@ def waves_of(phase: Sequence[WaveConfig], accounts: Sequence[str]) -> tuple[Wave
 
 @dataclass(frozen=True)
 class _PhaseLayers:
-    """The layers of a phase: `sets` by StackSets, `plain` in the network account for the targets of `connected`.
+    """The layers that a phase deploys to its targets: `sets` by StackSets, `plain` in the network account."""
 
-    `known` has those that the phase leaves out too.
-    """
+    rollout: RolloutFile
+    phase: str
+    templates: Mapping[str, Template]
+    groups: Sequence[TargetGroup]
 
-    known: tuple[Template, ...]
-    sets: tuple[Template, ...]
-    plain: tuple[Template, ...]
-    connected: tuple[TargetGroup, ...]
+    def of(self, *scopes: Scope) -> list[Template]:
+        """The layers of some scopes, those too that the phase leaves out."""
+        return [template for _, template in sorted(self.templates.items()) if template.scope in scopes]
 
-    @property
-    def deployed(self) -> tuple[Template, ...]:
-        return (*self.sets, *self.plain)
+    def _chosen(self, scope: Scope) -> list[Template]:
+        left_out = self.rollout.phases[self.phase].leave_out
+        return [template for template in self.of(scope) if template.layer not in left_out]
+
+    @functools.cached_property
+    def connected(self) -> list[TargetGroup]:
+        """The targets that the transit gateway of the network account connects."""
+        return [group for group in self.groups if self.rollout.network and group.connected]
+
+    @functools.cached_property
+    def sets(self) -> list[Template]:
+        return self._chosen(Scope.PHASE)
+
+    @functools.cached_property
+    def plain(self) -> list[Template]:
+        return self._chosen(Scope.NETWORK_PER_PHASE) if self.connected else []
 
     @property
     def needs(self) -> dict[str, frozenset[str]]:
         """The layers of the phase that each of them follows."""
-        layers = {template.layer for template in self.deployed}
-        return {template.layer: template.needs & layers for template in self.deployed}
+        needs = {template.layer: template.needs for template in (*self.sets, *self.plain)}
+        return {layer: needed & needs.keys() for layer, needed in needs.items()}
 
     def outputs_before(self, template: Template) -> frozenset[str]:
         """The outputs of the layers that one follows: parameters of these names get their values while rolling out."""
-        return frozenset(name for other in self.deployed if other.layer in template.needs for name in other.outputs)
+        before = [other for other in (*self.sets, *self.plain) if other.layer in template.needs]
+        return frozenset(name for other in before for name in other.outputs)
+
+    def plain_spec(self, template: Template) -> PlainStackSpec:
+        """The stacks of a layer in the network account."""
+        account = self.rollout.network.account if self.rollout.network else ""
+        later = self.outputs_before(template)
+        values: dict[Target, Values] = {}
+        for group in self.connected:
+            values.update(dict.fromkeys(group.targets, parameters.stack_values(template, group, later)))
+        return PlainStackSpec(template.layer, account, template.body, values)
 
 
-def _phase_layers(
-    rollout: RolloutFile, phase: str, templates: Mapping[str, Template], groups: Sequence[TargetGroup]
-) -> _PhaseLayers:
-    """Choose the layers: all of the phase's scopes but those that it leaves out.
-
-    Those in the network account are for targets that its transit gateway connects.
-    """
-    left_out = rollout.phases[phase].leave_out
-    scopes = (Scope.PHASE, Scope.NETWORK_PER_PHASE)
-    known = tuple(templates[layer] for layer in sorted(templates) if templates[layer].scope in scopes)
-    chosen = [template for template in known if template.layer not in left_out]
-    connected = tuple(group for group in groups if rollout.network and group.connected)
-    sets = tuple(template for template in chosen if template.scope is Scope.PHASE)
-    plain = tuple(template for template in chosen if template.scope is not Scope.PHASE) if connected else ()
-    return _PhaseLayers(known, sets, plain, connected)
-
-
-def _mistakes(
-    rollout: RolloutFile,
-    phase: str,
-    sources: PhaseSources,
-    groups: Sequence[TargetGroup],
-    layers: _PhaseLayers,
-    templates: Mapping[str, Template],
-) -> Iterator[str]:
-    yield from _leave_out_mistakes(rollout, phase, layers)
-    written = [source for source in (sources.phase, *sources.specific()) if source.written]
-    of_account = [each for each in templates.values() if each.scope in (Scope.ACCOUNT, Scope.TOOLING_PER_PHASE)]
-    yield from parameters.unknown_parameters([sources.environment], templates.values())
-    yield from parameters.unknown_parameters(written, [*layers.known, *of_account])
-    yield from parameters.wrong_values([*sources.common, *sources.specific()], [*layers.deployed, *of_account])
-    for source in sources.specific():
+def _mistakes(layers: _PhaseLayers, sources: PhaseSources) -> Iterator[str]:
+    phase, specific = layers.phase, list(sources.specific())
+    yield from _leave_out_mistakes(layers)
+    known, of_account = layers.of(*_OF_PHASE), layers.of(Scope.ACCOUNT, Scope.TOOLING_PER_PHASE)
+    yield from parameters.unknown_parameters([sources.environment], layers.templates.values())
+    written = [source for source in (sources.phase, *specific) if source.written]
+    yield from parameters.unknown_parameters(written, [*known, *of_account])
+    yield from parameters.wrong_values([*sources.common, *specific], [*layers.sets, *layers.plain, *of_account])
+    for source in specific:
         for key in source.values:
             if key in _PHASE_WIDE:
                 yield f"{source.where(key)}: must be the same in the whole phase, {_PHASE_WIDE[key]}; remove it here"
-    yield from parameters.missing_values(groups, layers.sets, sources.advice)
-    for template in layers.plain:
-        yield from parameters.missing_values(
-            layers.connected, [template], sources.advice, layers.outputs_before(template)
-        )
-    named = groups[0].common.get(MIGRATION_PHASE)
-    if named not in (None, phase):
-        given = parameters.origin(sources.common, MIGRATION_PHASE)
+    yield from parameters.missing_values(layers.groups, layers.sets, sources.advice)
+    for each in layers.plain:
+        yield from parameters.missing_values(layers.connected, [each], sources.advice, layers.outputs_before(each))
+    given = parameters.origin(sources.common, MIGRATION_PHASE)
+    if given and given.values[MIGRATION_PHASE] != phase:
         yield (
-            f"{given.where(MIGRATION_PHASE) if given else phase}: is {named!r}, but the phase is called {phase!r} "
-            f"in {rollout.path}; the roles of the phase are named by it, so make both the same"
+            f"{given.where(MIGRATION_PHASE)}: is {given.values[MIGRATION_PHASE]!r}, but the phase is called {phase!r} "
+            f"in {layers.rollout.path}; the roles of the phase are named by it, so make both the same"
         )
-    yield from _missing_buckets(rollout.phases[phase].regions, sources, groups, layers.sets)
+    yield from _missing_buckets(layers, sources)
 
 
-def _leave_out_mistakes(rollout: RolloutFile, phase: str, layers: _PhaseLayers) -> Iterator[str]:
-    known = [template.layer for template in layers.known]
-    for number, layer in enumerate(rollout.phases[phase].leave_out):
-        path = ("phases", phase, "leave_out", number)
-        where = location(str(rollout.path), line_of(path, rollout.lines), path)
-        needing = ", ".join(sorted(template.layer for template in layers.deployed if layer in template.needs))
+def _leave_out_mistakes(layers: _PhaseLayers) -> Iterator[str]:
+    known = [template.layer for template in layers.of(*_OF_PHASE)]
+    for number, layer in enumerate(layers.rollout.phases[layers.phase].leave_out):
+        path = ("phases", layers.phase, "leave_out", number)
+        where = location(str(layers.rollout.path), line_of(path, layers.rollout.lines), path)
+        needing = sorted(template.layer for template in (*layers.sets, *layers.plain) if layer in template.needs)
         if layer not in known:
             yield f"{where}: {unknown_name('layer', layer, known)}"
         elif needing:
-            yield f"{where}: {needing} needs {layer}; leave that out too, or keep {layer}"
+            yield f"{where}: {', '.join(needing)} needs {layer}; leave that out too, or keep {layer}"
 
 
-def _missing_buckets(
-    regions: Sequence[str], sources: PhaseSources, groups: Sequence[TargetGroup], templates: Sequence[Template]
-) -> Iterator[str]:
+def _missing_buckets(layers: _PhaseLayers, sources: PhaseSources) -> Iterator[str]:
     """Lambda takes packages from its own region only, so the environment's one bucket is wrong in all others."""
-    if not any(ARTIFACTS_BUCKET in template.parameters for template in templates):
+    if not any(ARTIFACTS_BUCKET in template.parameters for template in layers.sets):
         return
-    for region in regions:
-        group = next(group for group in groups if group.targets[0].region == region)
+    for region in layers.rollout.phases[layers.phase].regions:
+        group = next(group for group in layers.groups if group.targets[0].region == region)
         if parameters.origin(group.chain, ARTIFACTS_BUCKET) in (None, sources.environment):
             yield f"{region}: the tooling account has no bucket for packages there; run `rollout-stacksets bootstrap`"
-
-
-def _plain_spec(rollout: RolloutFile, template: Template, layers: _PhaseLayers) -> PlainStackSpec:
-    account = rollout.network.account if rollout.network else ""
-    later = layers.outputs_before(template)
-    values: dict[Target, Values] = {}
-    for group in layers.connected:
-        values.update(dict.fromkeys(group.targets, parameters.stack_values(template, group, later)))
-    return PlainStackSpec(template.layer, account, template.body, values)
 
 
 @dataclass(frozen=True)
@@ -322,13 +313,13 @@ def _owners(
         yield _shared_account(rollout, "network", rollout.network, regions, shared)
     elif scope in (Scope.TOOLING_PER_PHASE, Scope.ACCOUNT):
         for phase in rollout.phases:
-            sources = parameters.phase_sources(rollout, phase, parameters.environment_file(rollout, phase), shared)
+            sources = parameters.phase_sources(rollout, phase, shared)
             if scope is Scope.ACCOUNT:
                 groups = _in_accounts(rollout, phase, sources, members)
                 written = [source for source in sources.specific() if source.written]
             else:  # its own file has what is the same for all phases; the phase's values replace them
                 file = parameters.file_source(parameters.read_parameters(rollout, rollout.tooling.parameters))
-                groups = [_group(Target(rollout.tooling.account, rollout.home), (file, *sources.common))]
+                groups = [TargetGroup((Target(rollout.tooling.account, rollout.home),), (file, *sources.common))]
                 written = [file]
             yield _Owner(groups, [sources.environment, sources.phase, *written], sources.advice)
 
@@ -342,16 +333,12 @@ def _in_accounts(
     network = rollout.network.account if rollout.network else rollout.tooling.account
     if network not in (*accounts, rollout.tooling.account):
         facts = Source("the network account", _PLAN_ROLE_ALONE, written=False)
-        groups.append(_group(Target(network, region), (*sources.common, facts)))
+        groups.append(TargetGroup((Target(network, region),), (*sources.common, facts)))
     return groups
 
 
 _PLAN_ROLE_ALONE = {"CreateDmsVpcRole": "false", "CreateDmsLogsRole": "false", "CreateExecutionRole": "false"}
 """Nothing replicates in the network account, and no stack set goes there."""
-
-
-def _group(target: Target, chain: tuple[Source, ...]) -> TargetGroup:
-    return TargetGroup((target,), chain, parameters.merged_values(chain), {})
 
 
 def _shared_account(
@@ -363,9 +350,10 @@ def _shared_account(
         region: parameters.rollout_source(rollout, values, name, "region_parameters", region)
         for region, values in account.region_parameters.items()
     }
-    groups = []
-    for region in regions:
-        chain = (parameters.shared_facts(rollout, shared), file, *([own[region]] if region in own else []))
-        groups.append(_group(Target(account.account, region), chain))
+    common = (parameters.shared_facts(rollout, shared), file)
+    groups = [
+        TargetGroup((Target(account.account, region),), (*common, *([own[region]] if region in own else [])))
+        for region in regions
+    ]
     advice = f"give it in {file.name}, or in {rollout.path} under {name}.region_parameters"
     return _Owner(groups, [file, *own.values()], advice)

@@ -7,6 +7,7 @@ one.
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -74,7 +75,6 @@ class PhaseSources:
     facts: Source
     phase: Source
     tooling: Mapping[str, Source]
-    connected: Mapping[str, Source]
     network: Mapping[str, Source]
     regions: Mapping[str, Source]
     accounts: Mapping[str, Source]
@@ -93,7 +93,8 @@ class PhaseSources:
 
     def specific(self) -> Iterator[Source]:
         """The sources of some targets only."""
-        for sources in (self.tooling, self.connected, self.network, self.regions, self.accounts, self.targets):
+        connected = {"": _CONNECTED} if self.network else {}
+        for sources in (self.tooling, connected, self.network, self.regions, self.accounts, self.targets):
             yield from sources.values()
 
     def chain(self, target: Target) -> tuple[Source, ...]:
@@ -105,7 +106,7 @@ class PhaseSources:
         """
         network = self.network.get(target.region)
         found = (
-            self.connected.get(target.region),
+            _CONNECTED if network else None,
             self.environment,
             self.facts,
             self.tooling.get(target.region),
@@ -124,10 +125,7 @@ class PhaseSources:
 
 def merged_values(chain: Iterable[Source]) -> dict[str, str]:
     """The values of several sources; the later ones replace the earlier ones."""
-    values: dict[str, str] = {}
-    for source in chain:
-        values.update(source.values)
-    return values
+    return {key: value for source in chain for key, value in source.values.items()}
 
 
 def origin(chain: tuple[Source, ...], key: str) -> Source | None:
@@ -147,22 +145,23 @@ def rollout_source(rollout: RolloutFile, values: Values, *path: str) -> Source:
     return Source(str(rollout.path), values, path, rollout.lines)
 
 
-def phase_sources(rollout: RolloutFile, phase: str, environment: ParameterFile, shared: SharedOutputs) -> PhaseSources:
-    """The sources of a phase of rollout.yaml."""
+def phase_sources(
+    rollout: RolloutFile, phase: str, shared: SharedOutputs, file: ParameterFile | None = None
+) -> PhaseSources:
+    """The sources of a phase of rollout.yaml, whose parameter file is read where it is not given."""
     config, network = rollout.phases[phase], shared.network if rollout.network else {}
 
     def tables(name: str, values_by: Mapping[str, Values]) -> dict[str, Source]:
         return {key: rollout_source(rollout, own, "phases", phase, name, key) for key, own in values_by.items() if own}
 
     return PhaseSources(
-        environment=file_source(environment),
+        environment=file_source(file or environment_file(rollout, phase)),
         facts=shared_facts(rollout, shared),
         phase=rollout_source(rollout, config.parameters, "phases", phase, "parameters"),
         tooling={
             region: Source(f"outputs of artifacts in {region}", values, written=False)
             for region, values in shared.tooling.items()
         },
-        connected=dict.fromkeys(network, _CONNECTED),
         network={
             region: Source(f"outputs of shared_network in {region}", as_parameters(values), written=False)
             for region, values in network.items()
@@ -204,15 +203,12 @@ def environment_file(rollout: RolloutFile, phase: str) -> ParameterFile:
     suffix = _suffix(rollout, phase, file)
     for other in [name for name in rollout.phases if name != phase]:
         path = rollout.beside(rollout.phases[other].environment)
-        try:
-            theirs = _suffix(rollout, other, environments.read(path, within=rollout.path.parent))
-        except ParameterFileError:  # the other phase's own matter
-            continue
-        if suffix == theirs:
-            raise RolloutFileError(
-                f"{rollout.path}: phases {phase} and {other} both have {SUFFIX} {suffix!r}, so that their stack sets "
-                "would be the same; give each a suffix of its own"
-            )
+        with contextlib.suppress(ParameterFileError):  # the other phase's own matter
+            if suffix == _suffix(rollout, other, environments.read(path, within=rollout.path.parent)):
+                raise RolloutFileError(
+                    f"{rollout.path}: phases {phase} and {other} both have {SUFFIX} {suffix!r}, so that their stack "
+                    "sets would be the same; give each a suffix of its own"
+                )
     return file
 
 
@@ -232,16 +228,14 @@ _RULE_SECTIONS = ("Parameters", "Mappings", "Conditions", "Rules")
 
 @dataclass(frozen=True)
 class TargetGroup:
-    """Targets whose values are the same. `specific` has the values of every key that differs within the phase."""
+    """Targets whose values are the same: those of `chain`, of which the later sources hold."""
 
     targets: tuple[Target, ...]
     chain: tuple[Source, ...]
-    common: Values
-    specific: Values
 
     def given(self, key: str) -> str | None:
         """The value that a source gives a parameter; None where none does."""
-        return self.specific.get(key, self.common.get(key))
+        return next((source.values[key] for source in reversed(self.chain) if key in source.values), None)
 
     @property
     def connected(self) -> bool:
@@ -258,28 +252,30 @@ def target_groups(sources: PhaseSources, accounts: Iterable[str], regions: Seque
     """Group the targets of a phase: the accounts in their order, each in all regions."""
     targets = (shared_target(account, region) for account in accounts for region in regions)
     groups = grouped((sources.chain(target), target) for target in targets)
-    common = merged_values(sources.common)
-    differing = {key for source in sources.specific() for key in source.values}
-    found = []
-    for chain, group in groups.items():
-        specific = {key: value for key, value in merged_values(chain).items() if key in differing}
-        found.append(TargetGroup(tuple(group), chain, common, specific))
-    return tuple(found)
+    return tuple(TargetGroup(tuple(group), chain) for chain, group in groups.items())
 
 
-def set_values(template: Template, groups: Sequence[TargetGroup]) -> tuple[dict[str, str], dict[Target, Values]]:
+def _differing(groups: Iterable[TargetGroup]) -> set[str]:
+    """The keys that may differ between groups: those of sources that not all of them have."""
+    chains = [frozenset(group.chain) for group in groups]
+    sources = frozenset[Source]().union(*chains) - chains[0].intersection(*chains)
+    return {key for source in sources for key in source.values}
+
+
+def set_values(
+    template: Template, groups: Sequence[TargetGroup], of_phase: Values
+) -> tuple[dict[str, str], dict[Target, Values]]:
     """The values of a layer's stack set, and what differs from them by target. Every parameter has a value.
 
     The set has the phase's value where some target has it, or else the most common one; the first of equals.
     """
-    differing = {key for group in groups for key in group.specific}
+    differing = _differing(groups)
     own: dict[str, str] = {}
     for key in template.parameters:
         counts: Counter[str] = Counter()
         for group in groups if key in differing else groups[:1]:
             counts[group.value(key, template) or ""] += len(group.targets)
-        of_phase = groups[0].common.get(key)
-        own[key] = of_phase if of_phase is not None and of_phase in counts else counts.most_common(1)[0][0]
+        own[key] = of_phase[key] if of_phase.get(key) in counts else counts.most_common(1)[0][0]
     keys = [key for key in template.parameters if key in differing]
     distinct: dict[tuple[tuple[str, str], ...], Values] = {}
     overrides: dict[Target, Values] = {}
@@ -326,7 +322,7 @@ def missing_values(
         if missing and key not in given_later:
             lacking = [target for group in groups if group.given(key) is None for target in group.targets]
             if lacking:
-                yield f"{_some(lacking)}: {missing}"
+                yield f"{name_list(sorted(lacking), _TARGETS_SHOWN)}: {missing}"
 
 
 def failed_rules(template: Template, groups: Sequence[TargetGroup], given_later: Collection[str] = ()) -> Iterator[str]:
@@ -340,7 +336,7 @@ def failed_rules(template: Template, groups: Sequence[TargetGroup], given_later:
     whole = parse_template(template.body)
     body = {name: part for name, part in whole.items() if name in _RULE_SECTIONS}
     referred = {*rule_parameters(body), *judged_parameters(whole)}
-    differing = referred.intersection(key for group in groups for key in group.specific)
+    differing = referred & _differing(groups)
     alike: dict[tuple[str | None, ...], list[TargetGroup]] = {}
     for group in groups if referred else ():
         alike.setdefault(tuple(group.value(key, template) for key in differing), []).append(group)
@@ -352,7 +348,7 @@ def failed_rules(template: Template, groups: Sequence[TargetGroup], given_later:
             found += refused_properties(whole, values)
         except EvaluationError as error:
             found = [(str(error), [])]
-        where = _some([target for group in (first, *others) for target in group.targets])
+        where = name_list(sorted(t for group in (first, *others) for t in group.targets), _TARGETS_SHOWN)
         for sentence, keys in found:
             yield f"{where}, {template.layer}: {sentence}{_given(template, first, keys)}"
 
@@ -365,7 +361,3 @@ def _given(template: Template, group: TargetGroup, keys: Sequence[str]) -> str:
         if (source := origin(group.chain, key))
     ]
     return f" (given: {'; '.join(texts)})" if texts else ""
-
-
-def _some(targets: Sequence[Target]) -> str:
-    return name_list(sorted(targets), _TARGETS_SHOWN)
