@@ -277,32 +277,26 @@ class GivenName(NamedTuple):
 def name_conflicts(names: Iterable[GivenName]) -> tuple[Hazard, ...]:
     """One hazard for each name that is given more than once where it can exist once."""
     given = grouped((_scope(each), each) for each in names)
-    return tuple(_conflict(sorted(each)) for _, each in sorted(given.items()) if len(each) > 1)
+    return tuple(_conflict(scope, sorted(each)) for scope, each in sorted(given.items()) if len(each) > 1)
 
 
 def _scope(name: GivenName) -> tuple[str, ...]:
-    """Where a name can exist once: for all accounts, in an account, or in a region of it."""
-    if name.kind == "AWS::S3::Bucket":
-        return name.kind, name.name
-    if _is_global(name.kind):
-        return name.kind, name.name, name.target.account
-    return name.kind, name.name, *name.target
-
-
-def _is_global(kind: str) -> bool:
-    """Return whether an account has the names of a kind once for all regions.
+    """The name with where it can exist once: for all accounts, in an account, or in a region of it.
 
     IAM user guide; CloudWatch user guide, "Using Amazon CloudWatch dashboards": they are not specific to a region.
     """
-    return kind.startswith("AWS::IAM::") or kind == "AWS::CloudWatch::Dashboard"
+    whole = name.kind, name.name, *name.target
+    if name.kind == "AWS::S3::Bucket":
+        return whole[:2]
+    return whole[:3] if name.kind.startswith("AWS::IAM::") or name.kind == "AWS::CloudWatch::Dashboard" else whole
 
 
-def _conflict(names: list[GivenName]) -> Hazard:
+def _conflict(scope: tuple[str, ...], names: list[GivenName]) -> Hazard:
     first = names[0]
     givers = [f"{each.layer}{'/' if each.logical_id else ''}{each.logical_id} at {each.target}" for each in names]
     if len({each.layer for each in names}) > 1:
         remedy = "give one of them another name"
-    elif _is_global(first.kind):
+    elif scope[2:] == (first.target.account,):
         remedy = "the name is the account's, not the region's: put the region into it"
     else:
         remedy = "put the account, the region or a suffix of its own into the name"

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from builders.evaluate import no_echo_parameters
-from builders.rollout.model import CurrentState, DesiredState, Target, grouped
+from builders.rollout.model import CurrentState, DesiredState, PlainStackSpec, StackSetSpec, Target, grouped
 from builders.rollout.plan.calls import Action, account_count, concurrent_accounts
 from builders.rollout.plan.changes import ChangeKind
 from builders.rollout.plan.hazards import HazardFinder
@@ -188,11 +188,8 @@ def _notes(each: ScheduledLayer) -> Iterator[str]:
 
 def _hidden_notes(desired: DesiredState) -> Iterator[str]:
     """A sentence on the parameters whose values cannot be compared."""
-    templates = {layer: spec.template for layer, spec in desired.sets.items()}
-    templates |= {layer: spec.template for layer, spec in desired.plain.items()}
-    hidden = [
-        f"{layer}/{name}" for layer, body in templates.items() for name in no_echo_parameters(parse_template(body))
-    ]
+    specs: list[StackSetSpec | PlainStackSpec] = [*desired.sets.values(), *desired.plain.values()]
+    hidden = [f"{spec.layer}/{name}" for spec in specs for name in no_echo_parameters(parse_template(spec.template))]
     if hidden:
         yield (
             f"CloudFormation shows no value of a parameter with NoEcho, so that another value of {name_list(hidden)} "
