@@ -12,11 +12,12 @@ import pytest
 
 from builders.errors import RolloutFileError
 from builders.evaluate import evaluate
+from builders.rollout.config.desired_state import bootstrap_stacks
 from builders.rollout.config.loading import load_rollout_file
 from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.config.schema import RolloutFile
 from builders.rollout.config.templates import Template, read_templates
-from builders.rollout.lifecycle.bootstrap_plan import ROUNDS, plan_stacks, route_stacks
+from builders.rollout.lifecycle.bootstrap_plan import ROUNDS, route_stacks
 from builders.rollout.model import DesiredState, Permissions, PlainStackSpec, Preferences, Target
 from builders.scopes import Scope
 from builders.template_bodies import PlainStack
@@ -72,7 +73,7 @@ def steps(rollout: Callable[..., RolloutFile], layers: dict[str, Template]) -> S
     """The steps of one round of the phase dev."""
 
     def steps(scope: Scope, shared: SharedOutputs | None = None, **more: Any) -> list[PlainStack]:
-        return plan_stacks(rollout(**more), "dev", scope, layers, shared or SharedOutputs())
+        return bootstrap_stacks(rollout(**more), "dev", scope, layers, shared or SharedOutputs())
 
     return steps
 

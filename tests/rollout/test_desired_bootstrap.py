@@ -47,10 +47,15 @@ def files(tmp_path: Path) -> Path:
 
 
 def stacks(
-    scope: Scope, templates: list[Template], file: RolloutFile, folder: Path, shared: SharedOutputs | None = None
-) -> tuple[PlainStack, ...]:
-    there = file.located(folder / "rollout.yaml")
-    return bootstrap_stacks(there, scope, {each.layer: each for each in templates}, shared or SharedOutputs())
+    scope: Scope,
+    templates: list[Template],
+    file: RolloutFile,
+    folder: Path,
+    shared: SharedOutputs | None = None,
+    phase: str = "dev",
+) -> list[PlainStack]:
+    there, by_layer = file.located(folder / "rollout.yaml"), {each.layer: each for each in templates}
+    return bootstrap_stacks(there, phase, scope, by_layer, shared or SharedOutputs())
 
 
 def suffix(stack: PlainStack) -> str:
@@ -77,7 +82,10 @@ def test_the_tooling_account_has_its_stacks_in_every_region_of_any_phase(files: 
 
 
 def test_what_the_tooling_account_has_for_each_phase_is_in_its_home_region(files: Path) -> None:
-    found = stacks(Scope.TOOLING_PER_PHASE, [made("administration", scope="TOOLING_PER_PHASE")], both(), files)
+    layers = [made("administration", scope="TOOLING_PER_PHASE")]
+    found = [
+        each for name in ("dev", "prod") for each in stacks(Scope.TOOLING_PER_PHASE, layers, both(), files, phase=name)
+    ]
     home = Target("888888888888", NEAR)
     assert [(phase(each), suffix(each), each.target) for each in found] == [
         ("dev", "dev", home),
@@ -97,15 +105,16 @@ def test_a_region_of_the_network_account_may_have_values_of_its_own(files: Path)
 
 
 def test_without_a_network_account_there_is_no_stack_of_it(files: Path) -> None:
-    assert stacks(Scope.NETWORK, [made("shared_network", scope="NETWORK")], rollout(network=None), files) == ()
+    assert stacks(Scope.NETWORK, [made("shared_network", scope="NETWORK")], rollout(network=None), files) == []
 
 
 def test_every_account_of_every_phase_and_the_network_account_have_their_stacks_in_the_phase_s_first_region(
     files: Path,
 ) -> None:
-    found = stacks(
-        Scope.ACCOUNT, [ACCOUNT], both(), files, SharedOutputs(administration={"AdministrationRoleArn": ARN})
-    )
+    shared = SharedOutputs(administration={"AdministrationRoleArn": ARN})
+    found = [
+        each for name in ("dev", "prod") for each in stacks(Scope.ACCOUNT, [ACCOUNT], both(), files, shared, phase=name)
+    ]
     assert [(phase(each), each.target, suffix(each)) for each in found] == [
         ("dev", Target(ONE, NEAR), "dev"),
         ("dev", Target(NETWORK, NEAR), "dev"),
@@ -126,7 +135,7 @@ def test_service_managed_sets_need_no_execution_role(files: Path) -> None:
         {"targets": {"organizational_units": ["ou-ab12-cdef3456"]}}, stacksets={"permission_model": "SERVICE_MANAGED"}
     ).located(files / "rollout.yaml")
     shared, members = SharedOutputs(administration={"AdministrationRoleArn": ARN}), {"ou-ab12-cdef3456": (ONE,)}
-    found, _ = bootstrap_stacks(file, Scope.ACCOUNT, {"account": ACCOUNT}, shared, members)
+    found, _ = bootstrap_stacks(file, "dev", Scope.ACCOUNT, {"account": ACCOUNT}, shared, members)
     assert found.values["CreateExecutionRole"] == "false"
 
 

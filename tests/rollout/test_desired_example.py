@@ -125,7 +125,7 @@ def test_bootstrap_has_its_stacks(
     scope: Scope,
     expected: set[tuple[str, str, str]],
 ) -> None:
-    found = bootstrap_stacks(rollout, scope, layers, shared)
+    found = [each for phase in PHASES for each in bootstrap_stacks(rollout, phase, scope, layers, shared)]
     assert {(each.name, *each.target) for each in found} == expected
 
 

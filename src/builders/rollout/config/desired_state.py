@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from builders import naming
@@ -252,98 +252,61 @@ def _missing_buckets(layers: _PhaseLayers, sources: PhaseSources) -> Iterator[st
             yield f"{region}: the tooling account has no bucket for packages there; run `rollout-stacksets bootstrap`"
 
 
-@dataclass(frozen=True)
-class _Owner:
-    """A shared account, or a phase with its accounts: where its stacks are, and the sources that people wrote."""
-
-    groups: Sequence[TargetGroup]
-    written: Sequence[Source]
-    advice: str
-
-
 def bootstrap_stacks(
     rollout: RolloutFile,
+    phase: str,
     scope: Scope,
     templates: Mapping[str, Template],
     shared: SharedOutputs,
     members: Mapping[str, Collection[str]] | None = None,
-) -> tuple[PlainStack, ...]:
-    """The stacks of one scope with complete parameters, in the order in which they are deployed.
+) -> list[PlainStack]:
+    """The stacks of one scope that a phase needs, with complete parameters, in the order in which they are deployed.
 
-    TOOLING_PER_PHASE: the tooling account, for every phase, in its home region. TOOLING and NETWORK: their account,
-    every region of any phase; nothing without a network account. ACCOUNT: every account of every phase, in the phase's
-    first region, and the network account, to which it brings the phase's plan role alone.
-    `shared` has the outputs of the scopes before this one, `members` the accounts of the organizational units that
-    phases name. Raises `RolloutFileError` with a line for each mistake.
+    TOOLING_PER_PHASE: the tooling account, in its home region; none for service-managed stack sets, which bring roles
+    of their own. TOOLING and NETWORK: their account, every region of any phase. ACCOUNT: every account of the phase, in
+    its first region, and the network account, to which it brings the phase's plan role alone.
+    `shared` has the outputs of the scopes before this one, `members` the accounts of the phase's organizational units.
+    Raises `RolloutFileError` with a line for each mistake.
     """
     of_scope = {layer: template for layer, template in templates.items() if template.scope is scope}
     order = in_order({layer: template.needs & of_scope.keys() for layer, template in of_scope.items()})
     chosen = [of_scope[layer] for layer in order]
-    owners = list(_owners(rollout, scope, shared, members or {}))
-    mistakes: list[str] = []
-    for owner in owners:
-        # Its files may have parameters of layers of other scopes too.
-        mistakes += parameters.unknown_parameters(owner.written, templates.values())
-        mistakes += parameters.wrong_values(owner.written, chosen)
-        mistakes += parameters.missing_values(owner.groups, chosen, owner.advice)
-    mistakes = mistakes or [
-        line for owner in owners for template in chosen for line in parameters.failed_rules(template, owner.groups)
+    regions = dict.fromkeys(region for config in rollout.phases.values() for region in config.regions)
+    if scope is Scope.TOOLING:
+        found = _account_values(rollout, "tooling", rollout.tooling, {rollout.home: None, **regions}, shared)
+    elif scope is Scope.NETWORK and rollout.network:
+        found = _account_values(rollout, "network", rollout.network, regions, shared)
+    elif scope is Scope.ACCOUNT or (
+        scope is Scope.TOOLING_PER_PHASE and rollout.stacksets.permission_model == "SELF_MANAGED"
+    ):
+        found = _phase_values(rollout, phase, scope, shared, members or {})
+    else:
+        return []
+    groups, written, advice = found
+    # The files may have parameters of layers of other scopes too.
+    mistakes = [
+        *parameters.unknown_parameters(written, templates.values()),
+        *parameters.wrong_values(written, chosen),
+        *parameters.missing_values(groups, chosen, advice),
     ]
+    mistakes = mistakes or [line for template in chosen for line in parameters.failed_rules(template, groups)]
     if mistakes:
         raise all_at_once(mistakes)
     stacks: list[PlainStack] = []
-    for template, owner in itertools.product(chosen, owners):
-        for group in owner.groups:
-            values = parameters.stack_values(template, group)
-            name, tags = naming.plain_stack(template.layer, values[SUFFIX]), naming.tags(values)
-            stacks += [
-                PlainStack(template.layer, target, name, template.body, values, tags) for target in group.targets
-            ]
-    return tuple(stacks)
+    for template, group in itertools.product(chosen, groups):
+        values = parameters.stack_values(template, group)
+        name, tags = naming.plain_stack(template.layer, values[SUFFIX]), naming.tags(values)
+        stacks += [PlainStack(template.layer, target, name, template.body, values, tags) for target in group.targets]
+    return stacks
 
 
-def _owners(
-    rollout: RolloutFile, scope: Scope, shared: SharedOutputs, members: Mapping[str, Collection[str]]
-) -> Iterator[_Owner]:
-    regions = list(dict.fromkeys(region for config in rollout.phases.values() for region in config.regions))
-    if scope is Scope.TOOLING:
-        everywhere = list(dict.fromkeys([rollout.home, *regions]))
-        yield _shared_account(rollout, "tooling", rollout.tooling, everywhere, shared)
-    elif scope is Scope.NETWORK and rollout.network:
-        yield _shared_account(rollout, "network", rollout.network, regions, shared)
-    elif scope in (Scope.TOOLING_PER_PHASE, Scope.ACCOUNT):
-        for phase in rollout.phases:
-            sources = parameters.phase_sources(rollout, phase, shared)
-            if scope is Scope.ACCOUNT:
-                groups = _in_accounts(rollout, phase, sources, members)
-                written = [source for source in sources.specific() if source.written]
-            else:  # its own file has what is the same for all phases; the phase's values replace them
-                file = parameters.file_source(parameters.read_parameters(rollout, rollout.tooling.parameters))
-                groups = [TargetGroup((Target(rollout.tooling.account, rollout.home),), (file, *sources.common))]
-                written = [file]
-            yield _Owner(groups, [sources.environment, sources.phase, *written], sources.advice)
+_OwnValues = tuple[list[TargetGroup], list[Source], str]
+"""The targets of stacks with their values, the sources that people wrote, and the advice about a missing value."""
 
 
-def _in_accounts(
-    rollout: RolloutFile, phase: str, sources: PhaseSources, members: Mapping[str, Collection[str]]
-) -> list[TargetGroup]:
-    """The accounts of the phase, and the network account where it is none of them; tooling reads itself without it."""
-    accounts, region = accounts_of(rollout, phase, members), rollout.phases[phase].regions[0]
-    groups = list(parameters.target_groups(sources, accounts, [region]))
-    network = rollout.network.account if rollout.network else rollout.tooling.account
-    if network not in (*accounts, rollout.tooling.account):
-        facts = Source("the network account", _PLAN_ROLE_ALONE, written=False)
-        groups.append(TargetGroup((Target(network, region),), (*sources.common, facts)))
-    return groups
-
-
-_PLAN_ROLE_ALONE = {"CreateDmsVpcRole": "false", "CreateDmsLogsRole": "false", "CreateExecutionRole": "false"}
-"""Nothing replicates in the network account, and no stack set goes there."""
-
-
-def _shared_account(
-    rollout: RolloutFile, name: str, account: SharedAccount, regions: Sequence[str], shared: SharedOutputs
-) -> _Owner:
+def _account_values(
+    rollout: RolloutFile, name: str, account: SharedAccount, regions: Iterable[str], shared: SharedOutputs
+) -> _OwnValues:
     """The tooling or the network account: its parameter file, and the parameters of each region."""
     file = parameters.file_source(parameters.read_parameters(rollout, account.parameters))
     own = {
@@ -355,5 +318,34 @@ def _shared_account(
         TargetGroup((Target(account.account, region),), (*common, *([own[region]] if region in own else [])))
         for region in regions
     ]
-    advice = f"give it in {file.name}, or in {rollout.path} under {name}.region_parameters"
-    return _Owner(groups, [file, *own.values()], advice)
+    return groups, [file, *own.values()], f"give it in {file.name}, or in {rollout.path} under {name}.region_parameters"
+
+
+def _phase_values(
+    rollout: RolloutFile, phase: str, scope: Scope, shared: SharedOutputs, members: Mapping[str, Collection[str]]
+) -> _OwnValues:
+    """The part of a phase in the tooling account, or else its accounts and the network account.
+
+    The latter is left out where it is one of them, and where it is the tooling account, which reads itself.
+    """
+    tooling, sources = rollout.tooling, parameters.phase_sources(rollout, phase, shared)
+    if scope is Scope.TOOLING_PER_PHASE:
+        # Its own file has what is the same for all phases; the phase's values replace them.
+        file = parameters.file_source(parameters.read_parameters(rollout, tooling.parameters))
+        groups, written = [TargetGroup((Target(tooling.account, rollout.home),), (file, *sources.common))], [file]
+    else:
+        accounts, region = accounts_of(rollout, phase, members), rollout.phases[phase].regions[0]
+        groups = list(parameters.target_groups(sources, accounts, [region]))
+        written = [source for source in sources.specific() if source.written]
+        if rollout.network and rollout.network.account not in (*accounts, tooling.account):
+            target = Target(rollout.network.account, region)
+            groups.append(TargetGroup((target,), (*sources.common, _PLAN_ROLE_ALONE)))
+    return groups, [sources.environment, sources.phase, *written], sources.advice
+
+
+_PLAN_ROLE_ALONE = Source(
+    "the network account",
+    {"CreateDmsVpcRole": "false", "CreateDmsLogsRole": "false", "CreateExecutionRole": "false"},
+    written=False,
+)
+"""Nothing replicates in the network account, and no stack set goes there."""

@@ -22,7 +22,6 @@ from builders.rollout.aws.client import MAKE_DEPLOY_ROLE, Client
 from builders.rollout.config.desired_state import bootstrap_stacks, desired_state
 from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.config.schema import RolloutFile
-from builders.rollout.config.templates import Template
 from builders.rollout.executor.layers import network_stack
 from builders.rollout.model import DeployedStack, DesiredState, Target, Values
 from builders.rollout.phase import PhaseConnection, joined_outputs
@@ -111,7 +110,7 @@ def plan_bootstrap(
     rounds: list[tuple[PlannedStack, ...]] = []
     shared = SharedOutputs()
     for scope in ROUNDS:
-        rounds.append(_planned(reach, plan_stacks(rollout, phase, scope, connection.templates, shared, members)))
+        rounds.append(_planned(reach, bootstrap_stacks(rollout, phase, scope, connection.templates, shared, members)))
         shared = joined_outputs({(e.stack.layer, e.stack.target): e.outputs for each in rounds for e in each})
     # Before its first apply a phase has no stack set, and its values may be incomplete.
     sets = {naming.stack_set(layer, connection.suffix) for layer in connection.templates}
@@ -119,26 +118,6 @@ def plan_bootstrap(
         desired = desired_state(rollout, phase, connection.templates, shared, members)
         rounds.append(_planned(reach, route_stacks(desired, _phase_outputs(client, desired))))
     return Bootstrap(_plan(connection, reach, rounds, acknowledged), tuple(rounds), shared)
-
-
-def plan_stacks(
-    rollout: RolloutFile,
-    phase: str,
-    scope: Scope,
-    templates: Mapping[str, Template],
-    shared: SharedOutputs,
-    members: Mapping[str, Collection[str]] | None = None,
-) -> list[PlainStack]:
-    """The stacks of one round, those of one target in the order in which they follow each other.
-
-    `shared` holds the outputs of earlier rounds, `members` the accounts of the phase's organizational units. Raises
-    `RolloutFileError` with everything that is wrong with the values.
-    """
-    if scope is Scope.TOOLING_PER_PHASE and rollout.stacksets.permission_model != "SELF_MANAGED":
-        return []  # service-managed stack sets bring roles of their own
-    if scope in (Scope.TOOLING_PER_PHASE, Scope.ACCOUNT):  # other phases, and mistakes in their values, are not ours
-        rollout = rollout.model_copy(update={"phases": {phase: rollout.phases[phase]}})
-    return [*bootstrap_stacks(rollout, scope, templates, shared, members)]
 
 
 def route_stacks(desired: DesiredState, outputs: Mapping[str, Mapping[Target, Values]]) -> list[PlainStack]:
