@@ -5,6 +5,7 @@ Pure.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 from collections import defaultdict
@@ -101,8 +102,14 @@ class HazardFinder:
 
     def hazards(self) -> dict[Hazard, set[Target]]:
         """Everything that was found with its targets."""
-        secrets = self._secrets()
-        for hazard in self._of_sets():
+        secrets, of_sets = self._secrets(), list[Hazard]()
+        for layer in sorted(self._changing & self._desired.sets.keys()):
+            spec = self._desired.sets[layer]
+            of_sets += limit_hazards(layer, spec.template, self._desired.permissions)
+            of_sets += new_parameter_hazards(spec, self._current)
+        if self._changing:
+            of_sets += name_conflicts(name for layer in sorted(self._desired.sets) for name in self._names(layer))
+        for hazard in of_sets:
             self._found[masked(hazard, secrets)].update()
         return self._found
 
@@ -159,21 +166,11 @@ class HazardFinder:
         own = self._position.get(hazard.layer, 0)
         return bool(hazard.needs_order) and all(self._position.get(each, own) < own for each in hazard.needs_order)
 
-    def _of_sets(self) -> Iterator[Hazard]:
-        for layer in sorted(self._changing & self._desired.sets.keys()):
-            spec = self._desired.sets[layer]
-            yield from limit_hazards(layer, spec.template, self._desired.permissions)
-            yield from new_parameter_hazards(spec, self._current)
-        if self._changing:
-            yield from name_conflicts(name for layer in sorted(self._desired.sets) for name in self._names(layer))
-
     def _names(self, layer: str) -> Iterator[GivenName]:
         spec = self._desired.sets[layer]
-        for target in sorted(spec.overrides):
-            try:
+        with contextlib.suppress(EvaluationError):  # its own comparison says so
+            for target in sorted(spec.overrides):
                 yield from names_of(layer, spec.template, spec.values(target), target)
-            except EvaluationError:
-                return  # its own comparison says so
 
 
 def _unread(layer: str) -> Hazard:
