@@ -127,10 +127,9 @@ def joined(*parts: Part) -> Text:
     for part in parts:
         if isinstance(part, Text):
             text.append_text(part)
-        elif isinstance(part, tuple):
-            text.append(printable(advice.completed(part[0])), part[1])
         else:
-            text.append(printable(advice.completed(part)))
+            words, style = (part, "") if isinstance(part, str) else part
+            text.append(printable(advice.completed(words)), style)
     return text
 
 

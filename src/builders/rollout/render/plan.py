@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from rich.text import Text
 
@@ -12,17 +11,7 @@ from builders.rollout.model import grouped
 from builders.rollout.plan.calls import Action
 from builders.rollout.plan.changes import ChangeKind
 from builders.rollout.plan.plan import Plan, PlannedHazard, PlannedOperation
-from builders.rollout.render.page import (
-    BAD,
-    FAINT,
-    STRONG,
-    WARN,
-    Page,
-    Part,
-    estimated_time,
-    shortlist,
-    target_list,
-)
+from builders.rollout.render.page import BAD, FAINT, STRONG, WARN, Page, Part, estimated_time, shortlist, target_list
 from builders.rollout.render.waves import EFFECTS, WaveGroups
 from builders.stack_diff.effects import Effect
 from builders.text import counted_noun, name_list
@@ -117,16 +106,6 @@ def _notes(page: Page, plan: Plan) -> None:
         page.line(("- ", WARN), note, indent=2)
 
 
-class _Alike(NamedTuple):
-    """Operations that differ in their layers only, or, where `layers` is given, in their regions only."""
-
-    action: Action
-    accounts: int
-    at_once: int
-    regions: tuple[str, ...] = ()
-    layers: tuple[str, ...] = ()
-
-
 def _operations(page: Page, plan: Plan) -> None:
     """Add the operations, wave by wave, and about how long they take."""
     if not plan.operations:
@@ -137,30 +116,35 @@ def _operations(page: Page, plan: Plan) -> None:
     for wave, operations in grouped((each.wave, each) for each in plan.operations).items():
         alike = list(_alike(operations).items())
         shown = shortlist(alike, _OPERATIONS_SHOWN)
-        parts: list[Part] = [_sentence(*each) for each in shown]
-        if left := sum(len(each.layers) * len(regions) for each, regions in alike[len(shown) :]):
+        parts: list[Part] = [_sentence(*each, regions) for each, regions in shown]
+        if left := sum(len(layers) * len(regions) for (*_, layers), regions in alike[len(shown) :]):
             parts.append(page.more(counted_noun(left, "more operation")))
         rows += [((wave if number == 0 else "", STRONG), part) for number, part in enumerate(parts)]
     page.table(rows, indent=2)
 
 
-def _alike(operations: Sequence[PlannedOperation]) -> dict[_Alike, list[tuple[str, ...]]]:
-    """The regions of each operation, by what several operations have in common."""
-    layers = grouped(
-        (_Alike(each.action, each.accounts, each.at_once, each.regions), each.layer) for each in operations
+def _alike(
+    operations: Sequence[PlannedOperation],
+) -> dict[tuple[Action, int, int, tuple[str, ...]], list[tuple[str, ...]]]:
+    """The regions of each operation, by what several have in common: action, accounts, accounts at once, and layers."""
+    layers = grouped(((each.action, each.accounts, each.at_once, each.regions), each.layer) for each in operations)
+    return grouped(
+        ((action, accounts, at_once, tuple(those)), regions)
+        for (action, accounts, at_once, regions), those in layers.items()
     )
-    return grouped((alike._replace(regions=(), layers=tuple(those)), alike.regions) for alike, those in layers.items())
 
 
-def _sentence(alike: _Alike, regions: Sequence[tuple[str, ...]]) -> str:
-    layers = list(dict.fromkeys(alike.layers))
-    often = f" ({len(alike.layers):,} operations)" if len(alike.layers) > len(layers) else ""
-    begin = f"{alike.action.value} {name_list(layers, _OPERATION_LAYERS_NAMED)}{often}"
-    if not alike.accounts:
+def _sentence(
+    action: Action, accounts: int, at_once: int, layers: Sequence[str], regions: Sequence[tuple[str, ...]]
+) -> str:
+    different = list(dict.fromkeys(layers))
+    often = f" ({len(layers):,} operations)" if len(layers) > len(different) else ""
+    begin = f"{action.value} {name_list(different, _OPERATION_LAYERS_NAMED)}{often}"
+    if not accounts:
         return f"{begin}: the stack set only"
     where = " and, separately, in ".join(", ".join(each) for each in regions)
-    pace = f"; {alike.at_once:,} at a time" if alike.accounts > 1 else ""
-    return f"{begin}: {counted_noun(alike.accounts, 'account')} in {where}{pace}"
+    pace = f"; {at_once:,} at a time" if accounts > 1 else ""
+    return f"{begin}: {counted_noun(accounts, 'account')} in {where}{pace}"
 
 
 def _totals(page: Page, plan: Plan) -> None:

@@ -61,31 +61,43 @@ class RunProgress(Observer):
                 state = InstanceView(_AT_FIRST.get(group.kind, InstanceStatus.PENDING))
                 self.instances.setdefault(group.layer, {}).update(dict.fromkeys(group.targets, state))
 
+    def happened(self, line: str) -> None:
+        """Take the line of an event, which came into the state just now."""
+
     def wave(self, name: str, targets: int) -> None:
         """A wave begins."""
         with self._lock:
             self.wave_name, self.wave_targets = name, targets
+        self.happened(f"wave {name}: {counted_noun(targets, 'target')}")
 
     def submitted(self, call: Call, operation_id: str) -> None:
         """A call was made."""
-        self.changes(call, Operation(operation_id, call.action.value, "RUNNING"))
+        if self._changes(call, Operation(operation_id, call.action.value, "RUNNING")):
+            where = f" at {target_list(call.targets)}" if call.targets else ""
+            self.happened(f"{call.layer}: {call.action.value}{where}, operation {operation_id}")
 
     def operation(self, call: Call, operation: Operation) -> None:
         """An operation was looked at."""
-        self.changes(call, operation)
+        if self._changes(call, operation):
+            reason = f": {operation.reason}" if operation.reason else ""
+            failed = f", {counted_noun(operation.failed, 'instance')} failed" if operation.failed else ""
+            self.happened(f"{call.layer}: operation {operation.id} {operation.status}{failed}{reason}")
 
     def targets(self, layer: str, states: Mapping[Target, str]) -> None:
-        """Instances were looked at."""
+        """Instances were looked at; no operation reports those that are skipped."""
         with self._lock:
             found = {target: InstanceView(instance_status(word)) for target, word in states.items()}
             self.instances.setdefault(layer, {}).update(found)
+        if skipped := [target for target, word in states.items() if word == "skipped"]:
+            self.happened(f"{layer}: skipped at {target_list(skipped)}")
 
     def say(self, line: str) -> None:
         """Something that a person should read."""
         with self._lock:
             self.messages.append(line)
+        self.happened(line)
 
-    def changes(self, call: Call, operation: Operation) -> bool:
+    def _changes(self, call: Call, operation: Operation) -> bool:
         """Take an operation in; return whether its status is another one than before."""
         with self._lock:
             if self._statuses.get(operation.id) == operation.status:
@@ -121,9 +133,9 @@ def _utc() -> str:
 
 
 class ProgressLines(RunProgress):
-    """Writes a line when a wave begins, when an operation begins or changes its status, and for each message.
+    """Writes a line for each event, and now and then a summary: at most every 30 seconds, and only with an event.
 
-    A summary comes at most every 30 seconds, and only together with an event. `stamp` gives the time of a line.
+    `stamp` gives the time of a line.
     """
 
     def __init__(self, clock: Clock, stream: TextIO | None = None, stamp: Callable[[], str] = _utc) -> None:
@@ -133,35 +145,16 @@ class ProgressLines(RunProgress):
         self._writing = threading.Lock()
         self._summarized = self._begun
 
-    def wave(self, name: str, targets: int) -> None:
-        """A wave begins."""
-        super().wave(name, targets)
-        self._write(f"wave {name}: {counted_noun(targets, 'target')}")
-
-    def submitted(self, call: Call, operation_id: str) -> None:
-        """A call was made."""
-        if self.changes(call, Operation(operation_id, call.action.value, "RUNNING")):
-            where = f" at {target_list(call.targets)}" if call.targets else ""
-            self._write(f"{call.layer}: {call.action.value}{where}, operation {operation_id}")
+    def happened(self, line: str) -> None:
+        """Write the line of an event."""
+        # The reader of the pipe may be gone, as `head` is: the rollout goes on without one.
+        with self._writing, contextlib.suppress(OSError, ValueError):
+            self._stream.write(f"{self._stamp()} {printable(line)}\n")
+            self._stream.flush()
 
     def operation(self, call: Call, operation: Operation) -> None:
         """An operation was looked at."""
-        if self.changes(call, operation):
-            reason = f": {operation.reason}" if operation.reason else ""
-            failed = f", {counted_noun(operation.failed, 'instance')} failed" if operation.failed else ""
-            self._write(f"{call.layer}: operation {operation.id} {operation.status}{failed}{reason}")
-        self._summarize()
-
-    def targets(self, layer: str, states: Mapping[Target, str]) -> None:
-        """Instances were looked at; no operation reports those that are skipped."""
-        if skipped := [target for target, word in states.items() if word == "skipped"]:
-            self._write(f"{layer}: skipped at {target_list(skipped)}")
-
-    def say(self, line: str) -> None:
-        """Something that a person should read."""
-        self._write(line)
-
-    def _summarize(self) -> None:
+        super().operation(call, operation)
         now = self._clock.now()
         with self._lock:
             if now - self._summarized < _SUMMARY_SECONDS:
@@ -170,16 +163,10 @@ class ProgressLines(RunProgress):
             busy = sorted({call.layer for call, _ in self.running.values()})
         layers = f"{counted_noun(len(busy), 'layer')} under way ({name_list(busy, _LAYERS_NAMED)})"
         failed = f", {self.failed:,} not successful" if self.failed else ""
-        self._write(
+        self.happened(
             f"wave {self.wave_name}, {elapsed_time(now - self._begun)}: {layers if busy else 'nothing under way'}, "
             f"{counted_noun(self.ended, 'operation')} ended{failed}"
         )
-
-    def _write(self, line: str) -> None:
-        # The reader of the pipe may be gone, as `head` is: the rollout goes on without one.
-        with self._writing, contextlib.suppress(OSError, ValueError):
-            self._stream.write(f"{self._stamp()} {printable(line)}\n")
-            self._stream.flush()
 
 
 _DRAWN_PER_SECOND = 4
@@ -208,7 +195,11 @@ class ProgressTable(RunProgress):
             failed = f", {self.failed:,} not successful" if self.failed else ""
             running = counted_noun(len(self.running), "operation")
             top.line(f"{running} under way, {self.ended:,} ended", (failed, BAD))
-            self._running(bottom, now)
+            operations = sorted(self.running.items(), key=lambda each: each[1][1])
+            for operation_id, (call, since) in bottom.first(operations, _OPERATIONS_SHOWN, "operation", indent=0):
+                where = f" in {counted_noun(len(call.accounts), 'account')}" if call.accounts else ""
+                what = f"{call.layer}: {call.action.value}{where}, {elapsed_time(now - since)}  "
+                bottom.line(what, (operation_id, FAINT))
             for message in self.messages:
                 bottom.line((message, FAINT))
             layers = dict.fromkeys([*self.layers, *self.instances])
@@ -217,12 +208,6 @@ class ProgressTable(RunProgress):
         top.lines[max(3, most - len(bottom.lines)) :] = bottom.lines
         del top.lines[most:]
         return top.text()
-
-    def _running(self, page: Page, now: float) -> None:
-        operations = sorted(self.running.items(), key=lambda each: each[1][1])
-        for operation_id, (call, since) in page.first(operations, _OPERATIONS_SHOWN, "operation", indent=0):
-            where = f" in {counted_noun(len(call.accounts), 'account')}" if call.accounts else ""
-            page.line(f"{call.layer}: {call.action.value}{where}, {elapsed_time(now - since)}  ", (operation_id, FAINT))
 
 
 def drawing(table: ProgressTable, console: Console) -> Live:

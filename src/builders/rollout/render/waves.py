@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rich.text import Text
@@ -16,18 +16,7 @@ from rich.text import Text
 from builders.rollout.model import Target, grouped
 from builders.rollout.plan.changes import ChangeKind
 from builders.rollout.plan.plan import Group, Plan, joined_values
-from builders.rollout.render.page import (
-    BAD,
-    FAINT,
-    GOOD,
-    STRONG,
-    WARN,
-    Page,
-    Part,
-    joined,
-    shortlist,
-    target_list,
-)
+from builders.rollout.render.page import BAD, FAINT, GOOD, STRONG, WARN, Page, Part, joined, shortlist, target_list
 from builders.stack_diff.effects import Change, Effect
 from builders.stack_diff.values import ChangedValue, differing_items
 from builders.text import counted_noun, name_list
@@ -43,8 +32,6 @@ EFFECTS = {
     Effect.OUTPUTS: ("~", FAINT, "outputs", ""),
 }
 """Sign, style, meaning, and the word behind a number of resources; empty for what is not of one resource."""
-_WHOLE = (Effect.UNKNOWN, Effect.OUTPUTS)
-"""Of a stack, and of no resource."""
 _KINDS = {
     ChangeKind.CREATE: ("+", GOOD, ""),
     ChangeKind.UPDATE: ("~", WARN, ""),
@@ -102,20 +89,13 @@ class WaveGroups:
 
     def _layers(self, layers: Sequence[str], by_layer: Mapping[str, Sequence[Group]]) -> None:
         """Add layers whose groups are alike, or one layer with all of its groups."""
-        groups = by_layer[layers[0]]
-        only = groups[0] if len(groups) == 1 else None
-        self._page.line(
-            (name_list(layers, _LAYERS_NAMED), STRONG),
-            ": ",
-            *_counts(groups),
-            " each" if len(layers) > 1 else "",
-            # The only group of a layer needs no line of its own: it is everywhere in the wave.
-            self._remark(only) if only else "",
-            indent=2,
-        )
-        if only:
+        groups, names = by_layer[layers[0]], (name_list(layers, _LAYERS_NAMED), STRONG)
+        each = " each" if len(layers) > 1 else ""
+        if len(groups) == 1:  # it needs no line of its own, since it is everywhere in the wave
+            self._page.line(names, ": ", _counts(groups), each, self._remark(groups[0]), indent=2)
             self._changes({layer: by_layer[layer][0] for layer in layers}, indent=4)
             return
+        self._page.line(names, ": ", _counts(groups), indent=2)
         busy = [group for group in groups if group.kind is not ChangeKind.NOTHING]
         busy.sort(key=lambda group: (list(ChangeKind).index(group.kind), -len(group.targets)))
         shown = shortlist(busy, _GROUPS_SHOWN)
@@ -175,14 +155,15 @@ class WaveGroups:
                 key = change.effect, reasons.plain or f"{layer} {number}"
                 row = rows.setdefault(key, _Row(change.effect, reasons))
                 row.names.append(f"{layer}/{name}" if len(groups) > 1 else name)
-                if change.effect not in _WHOLE:
+                if EFFECTS[change.effect][3]:
                     row.types[change.type] = None
         return list(rows.values())
 
     def _reasons(self, change: Change, values: Sequence[ChangedValue]) -> tuple[str, Text]:
         """The name of what changes, and why."""
-        if change.effect in _WHOLE:
-            return EFFECTS[change.effect][2], joined(name_list(change.causes))
+        *_, meaning, of_resources = EFFECTS[change.effect]
+        if not of_resources:
+            return meaning, joined(name_list(change.causes))
         by_path = grouped((each.path, each) for each in values)
         causes = _causes(change)
         parts = [f"{path} ({self._values(by_path[path])})" if path in by_path else path for path in causes]
@@ -263,14 +244,13 @@ def _merged_values(values: Mapping[Target, tuple[ChangedValue, ...]]) -> tuple[C
     return joined_values(own)
 
 
-def _counts(groups: Sequence[Group]) -> Iterator[Part]:
+def _counts(groups: Sequence[Group]) -> Text:
     """The number of instances of each kind, in its colour."""
     totals: Counter[ChangeKind] = Counter()
     for group in groups:
         totals[group.kind] += len(group.targets)
-    for number, kind in enumerate(kind for kind in ChangeKind if totals[kind]):
-        yield ", " if number else ""
-        yield f"{totals[kind]:,} {kind.value}", _KINDS[kind][1]
+    counted = [Text(f"{totals[kind]:,} {kind.value}", _KINDS[kind][1]) for kind in ChangeKind if totals[kind]]
+    return Text(", ").join(counted)
 
 
 def _causes(change: Change) -> list[str]:
