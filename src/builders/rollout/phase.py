@@ -39,15 +39,19 @@ class PhaseConnection:
         units = self.rollout.phases[self.phase].targets.organizational_units
         return {unit: tuple(self.client.organizations.accounts(unit)) for unit in units}
 
+    def stored_in(self, shared: SharedOutputs) -> Store:
+        """The stored state of the phase: in the bucket of artifacts of the home region, which is among the outputs."""
+        home = self.rollout.home
+        return Store(self.client.objects(home), shared.tooling[home][naming.ARTIFACTS_BUCKET], self.suffix, self.phase)
+
 
 @dataclass(frozen=True)
 class Phase(PhaseConnection):
-    """A phase that a command works on. `buckets` are those of the functions' packages, by region."""
+    """A phase that a command works on."""
 
     shared: SharedOutputs
     desired: DesiredState
     store: Store
-    buckets: Mapping[str, str]
 
     @property
     def layers(self) -> frozenset[str]:
@@ -107,12 +111,10 @@ def phase_client(calls: ApiCalls, rollout: schema.RolloutFile, name: str, suffix
 
 def open_phase(connection: PhaseConnection) -> Phase:
     """Open a phase. Raises `RolloutError` where the shared stacks do not exist yet."""
-    rollout, client = connection.rollout, connection.client
-    shared = shared_outputs(client, rollout, connection.phase)
-    desired = desired_state.desired_state(rollout, connection.phase, connection.templates, shared, connection.members)
-    buckets = {region: outputs[naming.ARTIFACTS_BUCKET] for region, outputs in shared.tooling.items()}
-    store = Store(client.objects(rollout.home), buckets[rollout.home], desired.suffix, desired.phase)
-    return Phase(**vars(connection), shared=shared, desired=desired, store=store, buckets=buckets)
+    rollout, phase = connection.rollout, connection.phase
+    shared = shared_outputs(connection.client, rollout, phase)
+    desired = desired_state.desired_state(rollout, phase, connection.templates, shared, connection.members)
+    return Phase(**vars(connection), shared=shared, desired=desired, store=connection.stored_in(shared))
 
 
 ADMINISTRATION, ARTIFACTS, SHARED_NETWORK = "administration", "artifacts", "shared_network"

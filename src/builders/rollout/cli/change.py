@@ -52,7 +52,6 @@ from builders.rollout.render.page import print_page, target_list, width
 from builders.rollout.render.results import bootstrap_data, purge_text
 from builders.rollout.state.journal import Command, Run
 from builders.rollout.state.releases import release_id
-from builders.rollout.state.store import Store
 from builders.text import counted_noun, printable
 
 
@@ -251,7 +250,8 @@ def remove(options: Options, accounts: tuple[str, ...], purge: bool) -> int:
 
 def _retained(phase: Phase) -> RetainedList:
     home = phase.rollout.home
-    return RetainedList(phase.client.objects(home), phase.buckets[home], phase.desired.suffix)
+    bucket = phase.shared.tooling[home][naming.ARTIFACTS_BUCKET]
+    return RetainedList(phase.client.objects(home), bucket, phase.suffix)
 
 
 def _say_what_is_left(retained: RetainedList) -> None:
@@ -344,12 +344,10 @@ def _bootstrap_lock(connection: PhaseConnection, found: Bootstrap) -> contextlib
 
     A bootstrap of another phase is kept from the stacks that both share by what `deploy_planned` compares.
     """
-    home = connection.rollout.home
-    bucket = found.shared.tooling.get(home, {}).get(naming.ARTIFACTS_BUCKET, "")
+    bucket = found.shared.tooling.get(connection.rollout.home, {}).get(naming.ARTIFACTS_BUCKET, "")
     if found.plan.nothing_to_do or not bucket or named_outputs(bucket):
         return contextlib.nullcontext()
-    store = Store(connection.client.objects(home), bucket, connection.suffix, connection.phase)
-    return planning_lock(connection.client, store, Command.BOOTSTRAP)
+    return planning_lock(connection.client, connection.stored_in(found.shared), Command.BOOTSTRAP)
 
 
 def _check(templates: Path) -> None:

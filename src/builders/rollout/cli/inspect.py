@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from builders import naming, progress
+from builders import progress
 from builders.errors import RolloutError
 from builders.rollout.checks.doctor import run_doctor
 from builders.rollout.checks.drift import DriftOptions, run_drift
@@ -21,7 +21,6 @@ from builders.rollout.render import results
 from builders.rollout.render.page import print_result
 from builders.rollout.render.status import status_data, status_text
 from builders.rollout.state.journal import RunStatus
-from builders.rollout.state.store import Store
 
 
 @phase_command(json_option)
@@ -77,9 +76,7 @@ def doctor(options: Options) -> int:
     shared, store, unshared = SharedOutputs(), None, ""
     try:
         shared = shared_outputs(connection.client, connection.rollout, connection.phase)
-        home = connection.rollout.home
-        bucket = shared.tooling[home][naming.ARTIFACTS_BUCKET]
-        store = Store(connection.client.objects(home), bucket, connection.suffix, connection.phase)
+        store = connection.stored_in(shared)
     except RolloutError as error:
         unshared = str(error)
     diagnosis, code = run_doctor(CheckedPhase.of(connection, shared, store, unshared))

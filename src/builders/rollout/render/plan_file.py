@@ -148,14 +148,12 @@ def load_plan(path: Path) -> SavedPlan:
         raise RolloutError(f"{path} was saved by another version of rollout-stacksets; {advice}")
     digest = found.pop(_DIGEST_KEY, None)
     try:
-        # Of the content as it was saved: a plan of before there were values has none of them.
-        whole = digest == _digest(found)
         plan = SavedPlan.model_validate(found)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = printable(".".join(map(str, first["loc"])))
         raise RolloutError(f"{path} is cut or edited: {where}: {first['msg']}; {advice}") from error
-    if not whole:
+    if digest != _digest(found):  # of the content as it was saved: a plan of before there were values has none of them
         raise RolloutError(f"{path} was edited since it was saved: its SHA-256 is another one; {advice}")
     if unseen := sorted(set(plan.acknowledged) - {each.name for each in plan.hazards}):
         raise RolloutError(f"{path} acknowledges {printable(', '.join(unseen))}, which it does not show; {advice}")
@@ -171,8 +169,6 @@ def differences(saved: SavedPlan, plan: Plan) -> list[str]:
     """The differences of a newly made plan from a saved one, a line each; none where the saved one may be applied."""
     fresh = SavedPlan.of(plan)
     before, after = _compared(saved), _compared(fresh)
-    if before == after:
-        return []
     lines = [
         f"{part} was {before[part] or 'none'}, and is {after[part] or 'none'}"
         for part in ("phase", "command", "release")
