@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from rich.text import Text
 
 from builders.rollout.checks.drift import STACK, DriftedProperty, DriftView
-from builders.rollout.checks.findings import CheckResult, Diagnosis, Severity
+from builders.rollout.checks.findings import Diagnosis, Severity
 from builders.rollout.checks.outputs import OutputsView
 from builders.rollout.executor.context import Failure, Report
 from builders.rollout.lifecycle.bootstrap import StackOutcome
@@ -165,14 +165,25 @@ def doctor_text(diagnosis: Diagnosis, width: int = 80) -> Text:
     page = Page(width)
     page.title(f"Doctor: phase {diagnosis.phase}")
     page.blank()
+    found: Counter[Severity] = Counter()
     for check in diagnosis.checks:
-        _check(page, check)
-    found = Counter(finding.severity for check in diagnosis.checks for finding in check.findings)
+        severities = [finding.severity for finding in check.findings]
+        found.update(severities)
+        sign = ("!!", _style(*severities)) if severities else ("ok", GOOD)
+        page.line(sign, f"  {check.name}")
+        for finding in check.findings:
+            where = f" ({name_list(finding.where, _NAMED)})" if finding.where else ""
+            page.line((finding.severity.value, _style(finding.severity)), f": {finding.what}{where}", indent=4)
+            page.line(f"fix: {finding.remedy}", indent=6)
     errors = found.pop(Severity.ERROR, 0)
     others = f", {counted_noun(found.total(), 'other remark')}" if found else ""
     page.blank()
     page.line((f"{counted_noun(errors, 'error') if errors else 'No errors'}{others}", BAD if errors else GOOD))
     return page.text()
+
+
+def _style(*severities: Severity) -> str:
+    return BAD if Severity.ERROR in severities else WARN
 
 
 _DIAGNOSIS = TypeAdapter(Diagnosis)
@@ -181,16 +192,6 @@ _DIAGNOSIS = TypeAdapter(Diagnosis)
 def doctor_data(diagnosis: Diagnosis) -> dict[str, Any]:
     """The checks as a dictionary that `json` can write."""
     return {"good": diagnosis.good, **_DIAGNOSIS.dump_python(diagnosis, mode="json", by_alias=True)}
-
-
-def _check(page: Page, check: CheckResult) -> None:
-    styles = {BAD if finding.severity is Severity.ERROR else WARN for finding in check.findings}
-    page.line(("!!", BAD if BAD in styles else WARN) if styles else ("ok", GOOD), f"  {check.name}")
-    for finding in check.findings:
-        where = f" ({name_list(finding.where, _NAMED)})" if finding.where else ""
-        style = BAD if finding.severity is Severity.ERROR else WARN
-        page.line((finding.severity.value, style), f": {finding.what}{where}", indent=4)
-        page.line(f"fix: {finding.remedy}", indent=6)
 
 
 _Difference = tuple[str, str, str, str, str, str]
@@ -210,7 +211,9 @@ def drift_text(view: DriftView, width: int = 80) -> Text:
         instances = sum(len(where) for _, where in left)
         page.blank()
         page.line(page.more(f"{counted_noun(instances, 'more instance')}, in {counted_noun(len(left), 'group')}"))
-    _unchecked(page, view)
+    unchecked = grouped((f"{layer}: {reason}", target) for (layer, target), reason in view.unchecked.items())
+    for line, where in page.first(list(unchecked.items()), _GROUPS_SHOWN, "reason", title="Not checked"):
+        page.line(f"{line} (at {target_list(where)})", indent=2)
     _repair(page, view)
     page.point_to_json()
     page.blank()
@@ -241,10 +244,9 @@ def _repair(page: Page, view: DriftView) -> None:
                   "--deployment-mode REVERT_DRIFT", indent=4)  # fmt: skip
         page.line(f"aws cloudformation execute-change-set --region {region} --stack-name STACK --change-set-name "
                   "revert-drift", indent=4)  # fmt: skip
-        stacks = [
-            view.stacks[each.layer, each.target] for each in resources if (each.layer, each.target) in view.stacks
-        ]
-        for stack in page.first(list(dict.fromkeys(stacks)), _FILES_SHOWN, "stack"):
+        instances = dict.fromkeys((each.layer, each.target) for each in resources)
+        stacks = list(dict.fromkeys(view.stacks[each] for each in instances if each in view.stacks))
+        for stack in page.first(stacks, _FILES_SHOWN, "stack"):
             page.line(f"STACK: {stack}", indent=4)
         page.line("Then `rollout-stacksets drift` once more.", indent=2)
     if len(resources) < len(view.drifted):
@@ -290,12 +292,6 @@ def _differences(page: Page, differences: tuple[_Difference, ...]) -> None:
             above = resource
         if path:
             page.line(f"{path}: expected {expected or 'absent'}, is {actual or 'absent'}", indent=6)
-
-
-def _unchecked(page: Page, view: DriftView) -> None:
-    alike = grouped((f"{layer}: {reason}", target) for (layer, target), reason in view.unchecked.items())
-    for line, where in page.first(list(alike.items()), _GROUPS_SHOWN, "reason", title="Not checked"):
-        page.line(f"{line} (at {target_list(where)})", indent=2)
 
 
 def outputs_text(view: OutputsView, width: int = 80) -> Text:
