@@ -18,13 +18,14 @@ from builders.scopes import Target
 
 @dataclass(frozen=True)
 class DeployedStack:
-    """A stack with its template, as its own account shows it. `outputs` by the template's names."""
+    """A stack with its template, as its own account shows it. `outputs` by the template's names, `id` is its ARN."""
 
     template: str
     parameters: Mapping[str, str]
     status: str
     outputs: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    id: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)

@@ -125,6 +125,7 @@ def with_template(session: Session, found: Answer, expected: str = "") -> Deploy
         status=found["StackStatus"],
         outputs=of_stack(found),
         tags=tags,
+        id=found["StackId"],
     )
 
 

@@ -50,7 +50,7 @@ def with_packages(
     `RolloutError` for a key that no function makes, for a version that is not there, and where a bucket
     has another content at a key.
     """
-    uses = {use for spec in desired.sets.values() for _, found in _uses(desired, spec) for use in found.values()}
+    uses = _all_uses(desired)
     if not uses:
         return Packaged(desired)
     built = _built(desired, {use.key for use in uses if not use.version})
@@ -66,9 +66,10 @@ def with_packages(
             say(f"put {use.key} into {use.bucket}")
         return stored
 
-    found = dict(concurrently(find, sorted(uses)))
-    for use in sorted(uses):
-        if use.version and found[use] is None:
+    found = dict(concurrently(find, uses))
+    missing = [use for use in uses if found[use] is None]
+    for use in missing:
+        if use.version:
             raise RolloutError(
                 f"s3://{use.bucket}/{use.key} has no version {use.version} in {use.region}; name another"
             )
@@ -81,15 +82,9 @@ def with_packages(
     contents = grouped((use.key, each.sha256) for use, each in found.items() if each)
     digests = {key: each[0] for key, each in contents.items() if len(set(each)) == 1}
     digests |= {key: package.sha256(path) for key, path in built.items()}
-    return Packaged(
-        dataclasses.replace(
-            desired,
-            sets=specs,
-            packages=tuple(sorted({use.key for use in uses})),
-            digests=digests,
-        ),
-        tuple(f"{use.key} is not in {use.bucket} yet" for use in sorted(uses) if found[use] is None),
-    )
+    keys = tuple(sorted({use.key for use in uses}))
+    desired = dataclasses.replace(desired, sets=specs, packages=keys, digests=digests)
+    return Packaged(desired, tuple(f"{use.key} is not in {use.bucket} yet" for use in missing))
 
 
 def require_packages(client: Client, desired: DesiredState) -> None:
@@ -97,13 +92,10 @@ def require_packages(client: Client, desired: DesiredState) -> None:
 
     A release from before versions and digests were kept names keys alone: something must be there.
     """
-    uses = {use for spec in desired.sets.values() for _, found in _uses(desired, spec, "") for use in found.values()}
-    for use in sorted(uses):
-        objects, digest = client.objects(use.region), desired.digests.get(use.key)
-        if digest is None:
-            found = objects.stored(use.bucket, use.key, use.version)
-        else:
-            found = trusted(objects, use.bucket, use.key, digest, use.version)
+    for use in _all_uses(desired, ""):
+        objects, where = client.objects(use.region), (use.bucket, use.key)
+        digest = desired.digests.get(use.key)
+        found = trusted(objects, *where, digest, use.version) if digest else objects.stored(*where, use.version)
         if found is None:
             version = f", version {use.version}," if use.version else ""
             raise RolloutError(
@@ -116,11 +108,11 @@ def require_readers(client: Client, desired: DesiredState) -> None:
 
     Raises `RolloutError` for accounts that cannot read a package.
     """
+    every = (each for spec in desired.sets.values() for each in _uses(desired, spec, ""))
     uses: dict[Target, _Use] = {}
-    for spec in desired.sets.values():
-        for target, found in _uses(desired, spec, ""):
-            for use in found.values():
-                uses.setdefault(target, use)
+    for target, found in every:
+        for use in found.values():
+            uses.setdefault(target, use)
 
     def can_read(target: Target) -> bool:
         use = uses[target]
@@ -133,6 +125,12 @@ def require_readers(client: Client, desired: DesiredState) -> None:
             f"{name_list(shut_out, 3)} cannot read s3://{use.bucket}/{use.key}; name the accounts in "
             "ReaderAccountIds, or their organization in OrganizationId, of environments/tooling.json and run bootstrap"
         )
+
+
+def _all_uses(desired: DesiredState, prefix: str | None = None) -> list[_Use]:
+    return sorted(
+        {use for spec in desired.sets.values() for _, found in _uses(desired, spec, prefix) for use in found.values()}
+    )
 
 
 def _uses(
@@ -184,19 +182,18 @@ def _with_versions(
     if not any(uses.values()):
         return spec, False
     present, is_later = current.sets.get(spec.layer), False
-    own = dict(spec.parameters)
     differing: dict[str, dict[Target, str]] = {}
     for name in [each for each in spec.parameters if each.endswith(PACKAGE_KEY)]:
-        version = package_version(name)
         found = {target: each[name] for target, each in uses.items() if name in each}
         differing[name] = {target: use.key for target, use in found.items()}
-        if version in own:
-            differing[version] = {target: use.version or versions[use] for target, use in found.items()}
-            if present and version not in present.parameters and len(set(differing[version].values())) > 1:
-                del differing[version]
+        if (version := package_version(name)) in spec.parameters:
+            named = {target: use.version or versions[use] for target, use in found.items()}
+            if present and version not in present.parameters and len(set(named.values())) > 1:
                 is_later = True
-    for name, by_target in differing.items():
-        own[name] = Counter(by_target.values()).most_common(1)[0][0] if by_target else own[name]
+            else:
+                differing[version] = named
+    commonest = {name: Counter(each.values()).most_common(1)[0][0] for name, each in differing.items() if each}
+    own = {**spec.parameters, **commonest}
     overrides: dict[Target, Values] = {}
     shared: dict[tuple[tuple[str, str], ...], Values] = {}
     for target, before in spec.overrides.items():

@@ -9,7 +9,7 @@ import dataclasses
 import enum
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -84,13 +84,14 @@ class RetainedResource:
             f"--identifier {self.physical_id}"
         )
 
-    def final_snapshot(self, now: Sequence[str]) -> str:
+    def final_snapshot(self, now: Iterable[str]) -> str:
         """The snapshot that the deletion took; empty when there is none. `now` are the instance's, oldest first.
 
         CloudFormation does not say what it calls them. It is the last one, since the instance was gone with it, and
         what somebody took by hand is before it.
         """
-        return now[-1] if now and now[-1] not in self.snapshots else ""
+        *_, last = "", *now
+        return "" if last in self.snapshots else last
 
 
 def retained_resources(
@@ -103,11 +104,9 @@ def retained_resources(
     """
     policies = _policies(template)
     return tuple(
-        RetainedResource(
-            layer, target, stack_id, each.logical_id, each.type, each.physical_id, policies[each.logical_id]
-        )
+        RetainedResource(layer, target, stack_id, each.logical_id, each.type, each.physical_id, policy)
         for each in resources
-        if each.logical_id in policies
+        if (policy := policies.get(each.logical_id))
     )
 
 
@@ -115,9 +114,6 @@ def _policies(template: str) -> dict[str, str]:
     """The resources of a template that outlive its stack, with their policies."""
     policies = {name: deletion_policy(each) for name, each in parse_template(template)["Resources"].items()}
     return {name: policy for name, policy in policies.items() if policy in _RETAINING}
-
-
-_Key = tuple[Target, str, str, str]
 
 
 @dataclass(frozen=True)
@@ -147,25 +143,24 @@ class RetainedList:
 
     def add(self, found: Iterable[RetainedResource]) -> None:
         """Record what a removal will leave. What was there before stays: its database had fewer snapshots then."""
-        added = {_key(each): each for each in found}
-        self._update(lambda recorded: {**added, **recorded})
+        self._update(added=found)
 
     def discard(self, purged: Iterable[RetainedResource]) -> None:
         """Take out what is gone."""
-        keys = {_key(each) for each in purged}
-        self._update(lambda recorded: {key: each for key, each in recorded.items() if key not in keys})
+        self._update(gone=purged)
 
-    def _update(self, change: Callable[[dict[_Key, RetainedResource]], dict[_Key, RetainedResource]]) -> None:
+    def _update(self, added: Iterable[RetainedResource] = (), gone: Iterable[RetainedResource] = ()) -> None:
+        def by_key(resources: Iterable[RetainedResource]) -> dict[tuple[Target, str, str, str], RetainedResource]:
+            return {(each.target, each.stack_id, each.type, each.physical_id): each for each in resources}
+
+        new, left_out = by_key(added), by_key(gone)
+
         def changed(stored: _Stored) -> _Stored:
-            resources = change({_key(each): each for each in stored.resources})
-            return _Stored(tuple(resources[key] for key in sorted(resources)))
+            resources = new | by_key(stored.resources)
+            return _Stored(tuple(resources[key] for key in sorted(resources.keys() - left_out)))
 
         with self._lock:
             self._object.update(changed)
-
-
-def _key(resource: RetainedResource) -> _Key:
-    return resource.target, resource.stack_id, resource.type, resource.physical_id
 
 
 def record_retained(client: Client, sets: Mapping[str, StackSet], retained: RetainedList) -> dict[LayerTarget, str]:
@@ -181,7 +176,6 @@ def record_retained(client: Client, sets: Mapping[str, StackSet], retained: Reta
     }
     found: list[RetainedResource] = []
     unread: dict[LayerTarget, str] = {}
-
     for key, answer in attempted(lambda key: list(_of_stack(client, *key, ids[key])), ids):
         if isinstance(answer, RolloutError):
             unread[key] = str(answer)
@@ -192,22 +186,23 @@ def record_retained(client: Client, sets: Mapping[str, StackSet], retained: Reta
 
 
 def _of_stack(client: Client, layer: str, target: Target, stack_id: str) -> Iterator[RetainedResource]:
-    stack = stacks.deployed(client.reading(target), stack_id)
+    session = client.reading(target)
+    stack = stacks.deployed(session, stack_id)
     try:
         if stack is None or not _policies(stack.template):
             return
-        made = stacks.resources(client.reading(target), stack_id)
+        made = stacks.resources(session, stack_id)
         found = retained_resources(layer, target, stack_id, stack.template, made)
     except ValueError as error:
         raise RolloutError(f"the template of {layer} at {target} is not JSON; somebody else deployed it") from error
     for each in found:
-        if each.disposal is not Disposal.SNAPSHOT:
+        if each.disposal is Disposal.SNAPSHOT:
+            session = client.deploying(target)
+            identity = resources.database_resource_id(session, each.physical_id)
+            snapshots = tuple(resources.manual_snapshots(session, each.physical_id, identity))
+            yield dataclasses.replace(each, identity=identity, snapshots=snapshots)
+        else:
             yield each
-            continue
-        session = client.deploying(target)
-        identity = resources.database_resource_id(session, each.physical_id)
-        snapshots = tuple(resources.manual_snapshots(session, each.physical_id, identity))
-        yield dataclasses.replace(each, identity=identity, snapshots=snapshots)
 
 
 ACKNOWLEDGED = "purge"
@@ -224,6 +219,7 @@ and whatever else was encrypted with it shows by then."""
 class PurgeStatus(enum.Enum):
     """The outcome for a retained resource."""
 
+    PLANNED = "to purge"
     PURGED = "purged"
     KEPT = "kept"
     """Not acknowledged, its stack still exists, or it is deleted by hand only."""
@@ -232,11 +228,16 @@ class PurgeStatus(enum.Enum):
 
 @dataclass(frozen=True)
 class PurgeResult:
-    """A retained resource, what became of it, and what was done or is to be done."""
+    """A retained resource, what becomes of it, and what was done or is to be done."""
 
     resource: RetainedResource
     status: PurgeStatus
     detail: str
+
+    @property
+    def goes(self) -> bool:
+        """Return whether a purge would delete it."""
+        return self.status is PurgeStatus.PLANNED
 
     def __str__(self) -> str:
         """Return one line for a person."""
@@ -244,35 +245,30 @@ class PurgeResult:
         return f"{self.status.value}: {found.type} {found.physical_id} at {found.target}: {self.detail}"
 
 
-@dataclass(frozen=True)
-class PurgeItem:
-    """A retained resource, and what a purge would do to it; `goes` tells whether it would delete anything."""
-
-    resource: RetainedResource
-    goes: bool
-    detail: str
-
-
-def purge_items(client: Client, retained: RetainedList, acknowledged: Collection[str]) -> tuple[PurgeItem, ...]:
+def purge_items(client: Client, retained: RetainedList, acknowledged: Collection[str]) -> tuple[PurgeResult, ...]:
     """The resources that a purge would delete and those that it would keep, by names as `purge_retained` takes them."""
-    allowed = {*acknowledged, ACKNOWLEDGED}
 
-    def outcome(resource: RetainedResource) -> tuple[bool, str]:
-        if reason := _unacknowledged(resource, allowed):
-            return False, f"kept: {reason}"
-        if resource.disposal is not Disposal.SNAPSHOT:
-            return True, resource.disposal.value
-        try:
-            session = client.deploying(resource.target)
-            sizes = resources.manual_snapshots(session, resource.physical_id, resource.identity)
-        except RolloutError as error:
-            return True, f"its final snapshot, which cannot be looked at: {error}"
-        if found := resource.final_snapshot(tuple(sizes)):
-            return True, f"snapshot {found} of {sizes[found]:,} GiB is deleted"
-        return True, "the final snapshot that its removal takes is deleted"
+    def planned(resource: RetainedResource) -> PurgeResult:
+        if reason := _unacknowledged(resource, {*acknowledged, ACKNOWLEDGED}):
+            return PurgeResult(resource, PurgeStatus.KEPT, f"kept: {reason}")
+        detail = resource.disposal.value
+        if resource.disposal is Disposal.SNAPSHOT:
+            try:
+                session = client.deploying(resource.target)
+                sizes = resources.manual_snapshots(session, resource.physical_id, resource.identity)
+                final = resource.final_snapshot(sizes)
+                named = (
+                    f"snapshot {final} of {sizes[final]:,} GiB"
+                    if final
+                    else "the final snapshot that its removal takes"
+                )
+                detail = f"{named} is deleted"
+            except RolloutError as error:
+                detail = f"its final snapshot, which cannot be looked at: {error}"
+        return PurgeResult(resource, PurgeStatus.PLANNED, detail)
 
-    outcomes = dict(concurrently(outcome, retained.read()))
-    return tuple(PurgeItem(each, *outcomes[each]) for each in purge_order(outcomes))
+    found = dict(concurrently(planned, retained.read()))
+    return tuple(found[each] for each in purge_order(found))
 
 
 def purge_retained(
@@ -350,7 +346,7 @@ def _delete(client: Client, resource: RetainedResource) -> str:
                 session.ask("kms", "ScheduleKeyDeletion", KeyId=name, PendingWindowInDays=KEY_DAYS)
             return f"deleted in {KEY_DAYS} days; `aws kms cancel-key-deletion` keeps it until then"
         case Disposal.SNAPSHOT:
-            found = resource.final_snapshot(tuple(resources.manual_snapshots(session, name, resource.identity)))
+            found = resource.final_snapshot(resources.manual_snapshots(session, name, resource.identity))
             if not found:
                 return "left no final snapshot"
             session.ask("rds", "DeleteDBSnapshot", DBSnapshotIdentifier=found)

@@ -14,7 +14,7 @@ from builders.rollout.checks.findings import Diagnosis, Severity
 from builders.rollout.checks.outputs import OutputsView
 from builders.rollout.executor.context import Failure, Report
 from builders.rollout.lifecycle.bootstrap import StackOutcome
-from builders.rollout.lifecycle.retained import PurgeItem
+from builders.rollout.lifecycle.retained import PurgeResult
 from builders.rollout.model import Target, grouped
 from builders.rollout.render.page import BAD, FAINT, GOOD, STRONG, WARN, Page, next_command, shortlist, target_list
 from builders.rollout.state.journal import Command
@@ -148,7 +148,7 @@ def _end(page: Page, report: Report, phase: str, command: Command, returns: bool
         page.line((next_command("rollback", phase), STRONG), indent=2)
 
 
-def purge_text(items: Sequence[PurgeItem], width: int = 80) -> Text:
+def purge_text(items: Sequence[PurgeResult], width: int = 80) -> Text:
     """The page on resources that a purge deletes and keeps, target by target: every one, since it asks."""
     page = Page(width)
     page.title("To purge" if items else "Nothing is left to purge")
