@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from builders import progress
 from builders.aws import change_sets, networks
 from builders.aws.calls import Session, concurrently
-from builders.aws.change_sets import ResourceChange
 from builders.aws.errors import Unreachable
 from builders.aws.stacks import pauses
 from builders.errors import RolloutError
@@ -22,11 +21,9 @@ from builders.evaluate import known_by_name, with_outputs
 from builders.rollout.aws.client import Client
 from builders.rollout.config.templates import read_template
 from builders.rollout.lifecycle.bootstrap_plan import ATTACHMENT, PlannedStack
-from builders.rollout.model import DeployedStack, Target, Values, grouped
+from builders.rollout.model import DeployedStack, Values, grouped
 from builders.rollout.plan.changes import ChangeKind
-from builders.stack_diff.effects import Effect
 from builders.template_bodies import PlainStack, same_template
-from builders.text import name_list
 
 
 class StackState(enum.Enum):
@@ -77,34 +74,24 @@ def deploy_planned(
     asked.
     """
     outcomes: list[StackOutcome] = []
-    for planned in rounds:
-        outcomes += _round(client, planned, outcomes, report, association_seconds)
-    return outcomes
 
-
-def _round(
-    client: Client,
-    planned: Sequence[PlannedStack],
-    earlier: Sequence[StackOutcome],
-    report: Reporter,
-    association_seconds: float,
-) -> list[StackOutcome]:
-    """Deploy the stacks of each target one after the other, since they may follow each other."""
-    targets = grouped((each.stack.target, each) for each in planned)
-
-    def in_order(target: Target) -> list[StackOutcome]:
+    def in_order(stacks: Sequence[PlannedStack]) -> list[StackOutcome]:
+        """Deploy the stacks of a target one after the other, since they may follow each other."""
         done: list[StackOutcome] = []
-        for each in targets[target]:
-            done.append(_deploy(client, each, [*earlier, *done], association_seconds))
+        for each in stacks:
+            done.append(_deploy(client, each, [*outcomes, *done], association_seconds))
         return done
 
-    outcomes: list[StackOutcome] = []
-    with progress.bar("bootstrap", len(targets)) as advance:
-        for target, done in concurrently(in_order, targets):
-            advance(str(target))
-            for outcome in done:
-                report(outcome)
-            outcomes += done
+    for planned in rounds:
+        by_target = grouped((each.stack.target, each) for each in planned).values()
+        of_round: list[StackOutcome] = []
+        with progress.bar("bootstrap", len(by_target)) as advance:
+            for stacks, done in concurrently(in_order, by_target):
+                advance(str(stacks[0].stack.target))
+                for outcome in done:
+                    report(outcome)
+                of_round += done
+        outcomes += of_round
     return outcomes
 
 
@@ -157,30 +144,11 @@ def _deployed(
 
     Waits so many seconds for a new one. Raises `RolloutError` when it does not come.
     """
-
-    def agree(changes: Sequence[ResourceChange]) -> None:
-        _require_planned(planned, changes)
-
     session = client.deploying(stack.target)
-    if stack.values.get(ATTACHMENT) != known_by_name(stack.layer, ATTACHMENT):
-        return stack, change_sets.deploy(session, stack, agree)
-    after = change_sets.deploy(session, _attached(stack, ""), agree)
-    last = _attached(stack, _awaited(session, after.outputs, seconds))
-    return last, change_sets.deploy(session, last, agree)
-
-
-_LOSING = (Effect.REPLACE, Effect.MAY_REPLACE, Effect.REMOVE, Effect.RETAIN)
-
-
-def _require_planned(planned: PlannedStack, changes: Sequence[ResourceChange]) -> None:
-    """Refuse a change set that removes or replaces what the plan does not."""
-    agreed = {each.logical_id for each in planned.comparison.changes if each.effect in _LOSING}
-    lost = [each.logical_id for each in changes if each.action == "Remove" or each.replacement == "True"]
-    if planned.before and (more := sorted({*lost} - agreed)):
-        raise RolloutError(
-            f"CloudFormation would replace or remove {name_list(more)}, which the plan did not show; nothing was "
-            "changed there"
-        )
+    if stack.values.get(ATTACHMENT) == known_by_name(stack.layer, ATTACHMENT):
+        first = change_sets.deploy(session, _attached(stack, ""), planned.require_planned)
+        stack = _attached(stack, _awaited(session, first.outputs, seconds))
+    return stack, change_sets.deploy(session, stack, planned.require_planned)
 
 
 def _attached(stack: PlainStack, attachment: str) -> PlainStack:
@@ -189,16 +157,14 @@ def _attached(stack: PlainStack, attachment: str) -> PlainStack:
 
 def _awaited(session: Session, outputs: Values, seconds: float) -> str:
     """Wait for the attachment of a Direct Connect gateway of our own."""
-    own = outputs["SharedDirectConnectGatewayId"]
-    said, end = False, time.monotonic() + seconds
-    for pause in pauses():
+    own, end = outputs["SharedDirectConnectGatewayId"], time.monotonic() + seconds
+    for number, pause in enumerate(pauses()):
         if found := networks.attachment_of(session, outputs):
             return found
         if time.monotonic() > end:
             break
-        if not said:
+        if number == 0:
             progress.say(f"waiting until Direct Connect gateway {own} is attached in {session}, which takes minutes")
-            said = True
         time.sleep(pause)
     raise RolloutError(
         f"Direct Connect gateway {own} is not attached in {session} after {seconds:.0f} seconds, so that on-premises "

@@ -6,15 +6,16 @@ that is replaced, are known by their names; `bootstrap` puts the real ones there
 
 from __future__ import annotations
 
-import dataclasses
+import functools
 import json
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from builders import naming
 from builders.aws import change_sets, networks, stacks
 from builders.aws.calls import Session, concurrently
+from builders.aws.change_sets import ResourceChange
 from builders.aws.errors import Refused, RoleNotAssumed, Unreachable
 from builders.errors import RolloutError
 from builders.evaluate import known_by_name, named_outputs
@@ -23,10 +24,10 @@ from builders.rollout.config.desired_state import bootstrap_stacks, desired_stat
 from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.config.schema import RolloutFile
 from builders.rollout.executor.layers import network_stack
-from builders.rollout.model import DeployedStack, DesiredState, Target, Values
+from builders.rollout.model import DeployedStack, DesiredState, LayerTarget, Target, Values, grouped
 from builders.rollout.phase import PhaseConnection, joined_outputs
 from builders.rollout.plan.changes import ChangeKind
-from builders.rollout.plan.plan import Plan, StackChange, make_groups, planned_hazards
+from builders.rollout.plan.plan import Plan, make_groups, planned_hazards
 from builders.scopes import Scope
 from builders.stack_diff.comparison import Comparison, compare
 from builders.stack_diff.effects import Change, Effect, references
@@ -46,24 +47,33 @@ class PlannedStack:
     """A stack with what becomes of it. `problem` says why it cannot be read; nothing becomes of it then."""
 
     stack: PlainStack
-    kind: ChangeKind = ChangeKind.NOTHING
     before: DeployedStack | None = None
-    comparison: Comparison = dataclasses.field(default=Comparison(()))
+    comparison: Comparison = field(default=Comparison(()))
     problem: str = ""
+
+    @functools.cached_property
+    def kind(self) -> ChangeKind:
+        """The change of the stack."""
+        stack, before = self.stack, self.before
+        if before is None:
+            return ChangeKind.NOTHING if self.problem else ChangeKind.CREATE
+        same = (
+            before.status.endswith("_COMPLETE")
+            and same_template(before.template, stack.template)
+            and comparable_values(stack.template, stack.values) == comparable_values(before.template, before.parameters)
+            and dict(stack.tags) == dict(before.tags)
+        )
+        return ChangeKind.NOTHING if same else ChangeKind.UPDATE
 
     @property
     def changes(self) -> tuple[Change, ...] | None:
         """The changes of its resources, without the names that differ between accounts; None where it is new."""
-        if self.kind is not ChangeKind.UPDATE:
-            return None
-        return self.comparison.unnamed
+        return self.comparison.unnamed if self.kind is ChangeKind.UPDATE else None
 
     @property
     def values(self) -> tuple[ChangedValue, ...]:
         """The old and new values of what changes."""
-        if self.before is None:
-            return ()
-        return changed_values(self.comparison, self.stack.target.account)
+        return changed_values(self.comparison, self.stack.target.account) if self.before else ()
 
     @property
     def outputs(self) -> dict[str, str]:
@@ -77,11 +87,22 @@ class PlannedStack:
         found = {}
         for name, value in self.comparison.after.outputs.items():
             referred = {each.logical_id for each in references(value)}
-            if not referred and isinstance(value, str):
-                found[name] = value
-            else:
-                found[name] = known_by_name(layer, name) if referred & new or name not in now else now[name]
+            known = known_by_name(layer, name) if referred & new or name not in now else now[name]
+            found[name] = value if isinstance(value, str) and not referred else known
         return found
+
+    def require_planned(self, changes: Iterable[ResourceChange]) -> None:
+        """Refuse a change set that removes or replaces what the plan does not."""
+        agreed = {each.logical_id for each in self.comparison.changes if each.effect in _LOSING}
+        lost = {each.logical_id for each in changes if each.action == "Remove" or each.replacement == "True"}
+        if self.before and (more := sorted(lost - agreed)):
+            raise RolloutError(
+                f"CloudFormation would replace or remove {name_list(more)}, which the plan did not show; nothing was "
+                "changed there"
+            )
+
+
+_LOSING = (Effect.REPLACE, Effect.MAY_REPLACE, Effect.REMOVE, Effect.RETAIN)
 
 
 @dataclass(frozen=True)
@@ -136,23 +157,25 @@ def route_stacks(desired: DesiredState, outputs: Mapping[str, Mapping[Target, Va
 
 
 def _phase_outputs(client: Client, desired: DesiredState) -> dict[str, dict[Target, Values]]:
-    """The outputs of the layers that the routes follow, by layer and target, where they are deployed."""
+    """The outputs of the layers that the routes follow, by layer and target; of those that cannot be read, none."""
     needed = {need for layer in desired.plain for need in desired.needs[layer] & desired.sets.keys()}
-    return {layer: dict(_set_outputs(client, layer, desired.sets[layer].name)) for layer in sorted(needed)}
+    ids = {
+        (layer, target): each.stack_id
+        for layer in sorted(needed)
+        for target, each in client.sets.instances_left(desired.sets[layer].name).items()
+        if each.stack_id
+    }
 
-
-def _set_outputs(client: Client, layer: str, name: str) -> Iterator[tuple[Target, Values]]:
-    """The outputs of a set's stacks; of those that are not there, or cannot be read, none."""
-    state = client.sets.read(layer, name)
-    instances = {target: each for target, each in (state.instances if state else {}).items() if each.stack_id}
-
-    def outputs(target: Target) -> Values:
+    def outputs(stack: LayerTarget) -> Values:
         try:
-            return stacks.outputs(client.reading(target), instances[target].stack_id)
+            return stacks.outputs(client.reading(stack[1]), ids[stack])
         except Refused:
             return {}
 
-    return concurrently(outputs, instances)
+    found: dict[str, dict[Target, Values]] = defaultdict(dict)
+    for (layer, target), values in concurrently(outputs, ids):
+        found[layer][target] = values
+    return found
 
 
 def _planned(reach: Reach, round_: Sequence[PlainStack]) -> tuple[PlannedStack, ...]:
@@ -173,20 +196,7 @@ def _compared(reach: Reach, stack: PlainStack) -> PlannedStack:
         return PlannedStack(stack, problem=f"{missing}; {MAKE_DEPLOY_ROLE}")
     except RolloutError as error:
         return PlannedStack(stack, problem=str(error))
-    comparison = compare(before, stack.template, stack.values, stack.target)
-    return PlannedStack(stack, _kind(stack, before), before, comparison)
-
-
-def _kind(stack: PlainStack, before: DeployedStack | None) -> ChangeKind:
-    if before is None:
-        return ChangeKind.CREATE
-    same = (
-        before.status.endswith("_COMPLETE")
-        and same_template(before.template, stack.template)
-        and comparable_values(stack.template, stack.values) == comparable_values(before.template, before.parameters)
-        and dict(stack.tags) == dict(before.tags)
-    )
-    return ChangeKind.NOTHING if same else ChangeKind.UPDATE
+    return PlannedStack(stack, before, compare(before, stack.template, stack.values, stack.target))
 
 
 _JOINED = (
@@ -221,25 +231,25 @@ def _plan(
     rounds: Sequence[Sequence[PlannedStack]],
     acknowledged: Collection[str],
 ) -> Plan:
-    found: list[StackChange] = []
-    hazards: dict[Hazard, set[Target]] = defaultdict(set)
-    unread: dict[str, list[PlainStack]] = defaultdict(list)
-    for number, planned in enumerate(rounds, 1):
-        for each in planned:
-            if each.problem:
-                unread[each.problem].append(each.stack)
-                continue
-            found.append(((str(number), each.stack.layer, each.kind, each.changes), each.stack.target, each.values))
-            for hazard in _hazards(connection, reach, each):
-                hazards[hazard].add(each.stack.target)
+    numbered = [(str(number), each) for number, planned in enumerate(rounds, 1) for each in planned]
+    everything = [each for _, each in numbered]
+    unread = grouped((each.problem, each.stack) for each in everything if each.problem)
     notes = [f"{name_list(each)}: cannot be read, so not deployed: {problem}" for problem, each in unread.items()]
-    everything = [each for planned in rounds for each in planned]
+    hazards: dict[Hazard, set[Target]] = defaultdict(set)
+    for each in everything:
+        for hazard in _hazards(connection, reach, each):
+            hazards[hazard].add(each.stack.target)
+    groups = make_groups(
+        ((number, each.stack.layer, each.kind, each.changes), each.stack.target, each.values)
+        for number, each in numbered
+        if not each.problem
+    )
     return Plan(
         phase=connection.phase,
         command="bootstrap",
-        release=_digest(everything),
+        release=_digest(each.stack for each in everything),
         layers=tuple(dict.fromkeys(each.stack.layer for each in everything)),
-        groups=make_groups(found),
+        groups=groups,
         operations=(),
         hazards=planned_hazards(hazards),
         acknowledged=frozenset(acknowledged),
@@ -272,18 +282,9 @@ def _users(rollout: RolloutFile, reach: Reach, planned: PlannedStack) -> str:
     return f"attached to {gateway} now, with routes to on-premises: {name_list(named)}"
 
 
-def _digest(planned: Iterable[PlannedStack]) -> str:
+def _digest(stacks: Iterable[PlainStack]) -> str:
     """The digest of what is deployed: a saved plan is another one where a template or a value is."""
-    content = [
-        (
-            *each.stack.target,
-            each.stack.name,
-            digest(each.stack.template),
-            dict(each.stack.values),
-            dict(each.stack.tags),
-        )
-        for each in planned
-    ]
+    content = [(*each.target, each.name, digest(each.template), dict(each.values), dict(each.tags)) for each in stacks]
     return digest(json.dumps(content, sort_keys=True))[:32]
 
 
