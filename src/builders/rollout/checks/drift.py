@@ -97,7 +97,11 @@ def run_drift(
     next plan would ask for each instance's overrides. Raises `RolloutError` for a layer without a stack set.
     """
     sets = _chosen(client, desired, layers, options.layers)
-    detections = [_detection(client, layer, name, cache) for layer, name in sets.items()]
+    detections = []
+    for layer, name in sets.items():
+        operation_id = f"drift-{name}-{secrets.token_hex(4)}"[:128]
+        known = {target: cache.overrides(layer, each) for target, each in client.sets.instances_left(name).items()}
+        detections.append(_Detection(id=operation_id, set_name=name, layer=layer, overrides=known))
     ended = {each.layer: operation for each, operation in _Detections(client, options).until_over(detections)}
     found = _Found()
     for detection in detections:
@@ -113,10 +117,9 @@ def run_drift(
 
 def _chosen(client: Client, desired: DesiredState, layers: Collection[str], asked: Collection[str]) -> dict[str, str]:
     found = client.sets.existing(layers, desired.suffix)
-    missing = sorted(set(asked) - found.keys())
     if unknown := sorted(set(asked) - set(layers)):
         raise UsageError(unknown_name("layer", unknown[0], sorted(layers)))
-    if missing:
+    if missing := sorted(set(asked) - found.keys()):
         there = ", ".join(found) or "none"
         raise RolloutError(f"phase {desired.phase} has no stack set of {', '.join(missing)}; it has those of: {there}")
     if not found:
@@ -130,9 +133,10 @@ def _chosen(client: Client, desired: DesiredState, layers: Collection[str], aske
 class _Detection(PolledOperation):
     """A detection on the stack set of a layer."""
 
+    action: str = "DETECT_DRIFT"
     layer: str
-    overrides: Mapping[Target, Values]
-    """The overrides that were known before: a detection changes none of them."""
+    overrides: Mapping[Target, Values | None]
+    """The overrides as far as they were known before: a detection changes none of them."""
 
 
 class _Detections(Poller[_Detection]):
@@ -160,17 +164,6 @@ class _Detections(Poller[_Detection]):
         return polled.ended("FAILED", f"operation {polled.id} was accepted and is not found")
 
 
-def _detection(client: Client, layer: str, name: str, cache: OverrideCache) -> _Detection:
-    found = {target: cache.overrides(layer, each) for target, each in client.sets.instances_left(name).items()}
-    return _Detection(
-        id=f"drift-{name}-{secrets.token_hex(4)}"[:128],
-        set_name=name,
-        action="DETECT_DRIFT",
-        layer=layer,
-        overrides={target: values for target, values in found.items() if values is not None},
-    )
-
-
 @dataclass
 class _Found:
     """The content of a view, as far as it has been found."""
@@ -188,8 +181,8 @@ def _add_detected(
     layer, name = detection.layer, detection.set_name
     instances = client.sets.instances_left(name)
     for target, each in instances.items():
-        if each.last_operation_id == detection.id and target in detection.overrides:
-            cache.learn(layer, each, detection.overrides[target])
+        if each.last_operation_id == detection.id and (known := detection.overrides.get(target)) is not None:
+            cache.learn(layer, each, known)
     unchecked = _unchecked(client, detection, operation, instances)
     found.unchecked |= {(layer, target): reason for target, reason in unchecked.items()}
     found.checked += len(instances) - len(unchecked)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -72,8 +72,7 @@ class CheckedPhase(PhaseConnection):
     """A phase, as far as rollout.yaml and the shared stacks tell of it.
 
     `buckets` are those of the artifacts by region, `packages` the keys in them that its functions have. `store` is None
-    before there is one; `network` has the outputs of `shared_network` by region, `groups` the targets with
-    their parameters.
+    before there is one; `network` has the outputs of `shared_network` by region, `groups` targets of equal values.
     """
 
     accounts: tuple[str, ...]
@@ -82,7 +81,7 @@ class CheckedPhase(PhaseConnection):
     packages: tuple[str, ...] = ()
     store: Store | None = None
     network: Mapping[str, Values] = field(default_factory=dict)
-    groups: tuple[TargetGroup, ...] = ()
+    groups: Sequence[TargetGroup] = ()
     values: PhaseValues | None = None
     unshared: str = ""
     """Why the shared stacks cannot be read; empty where they can."""
@@ -93,21 +92,17 @@ class CheckedPhase(PhaseConnection):
     ) -> CheckedPhase:
         """Put together what is known; `shared` may be empty before bootstrap. Raises `RolloutFileError`."""
         rollout, name, suffix = connection.rollout, connection.phase, connection.suffix
-        sources = parameters.phase_sources(rollout, name, shared)
-        accounts = desired_state.accounts_of(rollout, name, connection.members)
+        bucket, values = naming.ARTIFACTS_BUCKET, PhaseValues.of(connection, shared)
+        keys = desired_state.package_keys(parameters.environment_file(rollout, name).values)
         return cls(
             **vars(connection),
-            accounts=accounts,
+            accounts=desired_state.accounts_of(rollout, name, connection.members),
             permissions=desired_state.permissions_of(rollout, name, suffix, shared),
-            buckets={
-                region: outputs[naming.ARTIFACTS_BUCKET]
-                for region, outputs in shared.tooling.items()
-                if naming.ARTIFACTS_BUCKET in outputs
-            },
-            packages=tuple(f"{suffix}/{key}" for key in sorted(desired_state.package_keys(sources.environment.values))),
+            buckets={region: each[bucket] for region, each in shared.tooling.items() if bucket in each},
+            packages=tuple(f"{suffix}/{key}" for key in sorted(keys)),
             network=shared.network,
-            groups=parameters.target_groups(sources, accounts, rollout.phases[name].regions),
-            values=PhaseValues.of(connection, shared),
+            groups=values.groups,
+            values=values,
             store=store,
             unshared=unshared,
         )
@@ -121,9 +116,8 @@ class CheckedPhase(PhaseConnection):
     def carried(self) -> dict[str, Template]:
         """The templates that stack sets carry into the phase's accounts."""
         left_out = self.rollout.phases[self.phase].leave_out
-        return {
-            layer: each for layer, each in self.templates.items() if each.scope is Scope.PHASE and layer not in left_out
-        }
+        of_phase = {layer: each for layer, each in self.templates.items() if each.scope is Scope.PHASE}
+        return {layer: each for layer, each in of_phase.items() if layer not in left_out}
 
     @property
     def alike(self) -> list[tuple[TargetGroup, list[Target]]]:

@@ -80,18 +80,14 @@ def index_data(view: OutputsView) -> dict[str, object]:
         "release": view.release,
         "places": [
             {
-                "account": each.target.account,
-                "region": each.target.region,
+                **each.target._asdict(),
                 "files": [str(path.relative_to(folder)) for path in each.files],
                 "outputs": list(each.known),
                 "missing": [name for name in outputs.RELIED_ON if name not in each.known],
             }
             for each in view.written
         ],
-        "unread": [
-            {"account": target.account, "region": target.region, "reason": reason}
-            for target, reason in sorted(view.unread.items())
-        ],
+        "unread": [{**target._asdict(), "reason": reason} for target, reason in sorted(view.unread.items())],
     }
 
 

@@ -23,16 +23,7 @@ from builders.errors import RolloutError
 from builders.evaluate import no_echo_parameters
 from builders.rollout.aws.client import Client
 from builders.rollout.config.desired_state import package_keys
-from builders.rollout.model import (
-    CurrentState,
-    DeployedStack,
-    DesiredState,
-    LayerTarget,
-    StackSet,
-    StackSetSpec,
-    Target,
-    Values,
-)
+from builders.rollout.model import CurrentState, DeployedStack, DesiredState, LayerTarget, StackSetSpec, Target, Values
 from builders.rollout.plan.calls import Action, Call, rectangles
 from builders.rollout.plan.changes import ChangeKind
 from builders.rollout.plan.plan import Plan, PlannedHazard, PlannedOperation, StackChange, make_groups
@@ -74,17 +65,12 @@ def plan_adoption(
 
     Raises `RolloutError` where there is neither such a stack nor a set.
     """
-    asked = [
-        (layer, target)
-        for layer, spec in desired.sets.items()
-        for target in spec.overrides
-        if _is_open(current.sets.get(layer), target)
-    ]
 
     def read(stack: LayerTarget) -> DeployedStack | None:
         return stacks.deployed(client.reading(stack[1]), naming.plain_stack(stack[0], desired.suffix))
 
     planner = _Planner(desired, current)
+    asked = [(layer, target) for layer in desired.sets for target in planner.open_targets(layer)]
     for (layer, target), answer in sorted(attempted(read, asked), key=lambda each: each[0]):
         if isinstance(answer, RolloutError):
             remedy = "run `rollout-stacksets bootstrap`, whose plan role may read it, then adopt again"
@@ -99,12 +85,6 @@ def plan_adoption(
     return planner.adoption(acknowledged)
 
 
-def _is_open(state: StackSet | None, target: Target) -> bool:
-    """Return whether a set has no instance at a target, or one without a stack, or one whose import failed."""
-    instance = state.instances.get(target) if state else None
-    return instance is None or not instance.stack_id or instance.detailed == FAILED_IMPORT
-
-
 @dataclass
 class _Planner:
     """Decides for each stack that was `found` whether it can be imported, and gathers what is shown and sent."""
@@ -113,6 +93,12 @@ class _Planner:
     current: CurrentState
     found: dict[str, dict[Target, DeployedStack]] = field(default_factory=lambda: defaultdict(dict))
     refused: dict[Hazard, set[Target]] = field(default_factory=lambda: defaultdict(set))
+
+    def open_targets(self, layer: str) -> list[Target]:
+        """The targets where a set has no instance, or one without a stack, or one whose import failed."""
+        found = self.current.sets[layer].instances if layer in self.current.sets else {}
+        taken = {target for target, each in found.items() if each.stack_id and each.detailed != FAILED_IMPORT}
+        return [target for target in self.desired.sets[layer].overrides if target not in taken]
 
     def refuse(self, layer: str, target: Target, message: str, remedy: str) -> None:
         """Leave a stack out, which blocks the adoption until it is acknowledged."""
@@ -221,10 +207,9 @@ class _Planner:
         if self.found:
             yield "no stack is changed now; changes of resources are those that the next apply makes"
         refused = {(each.layer, target) for each, targets in self.refused.items() for target in targets}
-        for layer, spec in self.desired.sets.items():
+        for layer in self.desired.sets:
             seen = self.found.get(layer, {}).keys() | {target for each, target in refused if each == layer}
-            state = self.current.sets.get(layer)
-            if absent := [target for target in spec.overrides.keys() - seen if _is_open(state, target)]:
+            if absent := set(self.open_targets(layer)) - seen:
                 name, where = naming.plain_stack(layer, self.desired.suffix), counted_noun(len(absent), "target")
                 yield f"{layer}: there is no stack {name} at {where}, where apply makes one"
 

@@ -235,6 +235,10 @@ def _plan(
     everything = [each for _, each in numbered]
     unread = grouped((each.problem, each.stack) for each in everything if each.problem)
     notes = [f"{name_list(each)}: cannot be read, so not deployed: {problem}" for problem, each in unread.items()]
+    changing = [each.stack for each in everything if each.kind is not ChangeKind.NOTHING]
+    later = [named_outputs(value) for stack in changing for value in stack.values.values()]
+    if names := dict.fromkeys(f"{output} of {layer}" for named in later for layer, output in named):
+        notes.append(f"known by name until it is deployed: {name_list(list(names))}")
     hazards: dict[Hazard, set[Target]] = defaultdict(set)
     for each in everything:
         for hazard in _hazards(connection, reach, each):
@@ -244,17 +248,22 @@ def _plan(
         for number, each in numbered
         if not each.problem
     )
+    deployed = [
+        (*each.target, each.name, digest(each.template), dict(each.values), dict(each.tags))
+        for each in (planned.stack for planned in everything)
+    ]
     return Plan(
         phase=connection.phase,
         command="bootstrap",
-        release=_digest(each.stack for each in everything),
+        # A saved plan is another one where a template or a value is.
+        release=digest(json.dumps(deployed, sort_keys=True))[:32],
         layers=tuple(dict.fromkeys(each.stack.layer for each in everything)),
         groups=groups,
         operations=(),
         hazards=planned_hazards(hazards),
         acknowledged=frozenset(acknowledged),
         minutes=0.0,
-        notes=(*notes, *_named(everything)),
+        notes=tuple(notes),
     )
 
 
@@ -280,22 +289,3 @@ def _users(rollout: RolloutFile, reach: Reach, planned: PlannedStack) -> str:
         return f"nobody is attached to {gateway}"
     named = [f"{phases[account]} ({account})" if account in phases else account for account in attached]
     return f"attached to {gateway} now, with routes to on-premises: {name_list(named)}"
-
-
-def _digest(stacks: Iterable[PlainStack]) -> str:
-    """The digest of what is deployed: a saved plan is another one where a template or a value is."""
-    content = [(*each.target, each.name, digest(each.template), dict(each.values), dict(each.tags)) for each in stacks]
-    return digest(json.dumps(content, sort_keys=True))[:32]
-
-
-def _named(planned: Iterable[PlannedStack]) -> Iterator[str]:
-    """A note on values that come from stacks that the plan makes or changes."""
-    names = {
-        f"{output} of {layer}": None
-        for each in planned
-        if each.kind is not ChangeKind.NOTHING
-        for value in each.stack.values.values()
-        for layer, output in named_outputs(value)
-    }
-    if names:
-        yield f"known by name until it is deployed: {name_list(list(names))}"

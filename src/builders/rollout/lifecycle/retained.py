@@ -99,8 +99,7 @@ def retained_resources(
 ) -> tuple[RetainedResource, ...]:
     """The resources that a stack's deletion leaves, by the template that it was deployed with.
 
-    Those that a condition kept from being made are in no stack's list, and so not here. Raises `ValueError` for a
-    template that is not JSON.
+    Those that a condition kept from being made are in no stack's list, and so not here.
     """
     policies = _policies(template)
     return tuple(
@@ -188,21 +187,19 @@ def record_retained(client: Client, sets: Mapping[str, StackSet], retained: Reta
 def _of_stack(client: Client, layer: str, target: Target, stack_id: str) -> Iterator[RetainedResource]:
     session = client.reading(target)
     stack = stacks.deployed(session, stack_id)
-    try:
-        if stack is None or not _policies(stack.template):
-            return
-        made = stacks.resources(session, stack_id)
-        found = retained_resources(layer, target, stack_id, stack.template, made)
-    except ValueError as error:
-        raise RolloutError(f"the template of {layer} at {target} is not JSON; somebody else deployed it") from error
-    for each in found:
+    if stack is None or not _policies(stack.template):
+        return
+    for each in retained_resources(layer, target, stack_id, stack.template, stacks.resources(session, stack_id)):
         if each.disposal is Disposal.SNAPSHOT:
-            session = client.deploying(target)
-            identity = resources.database_resource_id(session, each.physical_id)
-            snapshots = tuple(resources.manual_snapshots(session, each.physical_id, identity))
-            yield dataclasses.replace(each, identity=identity, snapshots=snapshots)
+            identity = resources.database_resource_id(client.deploying(target), each.physical_id)
+            found = dataclasses.replace(each, identity=identity)
+            yield dataclasses.replace(found, snapshots=tuple(_snapshots(client, found)))
         else:
             yield each
+
+
+def _snapshots(client: Client, database: RetainedResource) -> dict[str, int]:
+    return resources.manual_snapshots(client.deploying(database.target), database.physical_id, database.identity)
 
 
 ACKNOWLEDGED = "purge"
@@ -254,15 +251,9 @@ def purge_items(client: Client, retained: RetainedList, acknowledged: Collection
         detail = resource.disposal.value
         if resource.disposal is Disposal.SNAPSHOT:
             try:
-                session = client.deploying(resource.target)
-                sizes = resources.manual_snapshots(session, resource.physical_id, resource.identity)
-                final = resource.final_snapshot(sizes)
-                named = (
-                    f"snapshot {final} of {sizes[final]:,} GiB"
-                    if final
-                    else "the final snapshot that its removal takes"
-                )
-                detail = f"{named} is deleted"
+                sizes, detail = _snapshots(client, resource), "the final snapshot that its removal takes is deleted"
+                if final := resource.final_snapshot(sizes):
+                    detail = f"snapshot {final} of {sizes[final]:,} GiB is deleted"
             except RolloutError as error:
                 detail = f"its final snapshot, which cannot be looked at: {error}"
         return PurgeResult(resource, PurgeStatus.PLANNED, detail)
@@ -346,11 +337,10 @@ def _delete(client: Client, resource: RetainedResource) -> str:
                 session.ask("kms", "ScheduleKeyDeletion", KeyId=name, PendingWindowInDays=KEY_DAYS)
             return f"deleted in {KEY_DAYS} days; `aws kms cancel-key-deletion` keeps it until then"
         case Disposal.SNAPSHOT:
-            found = resource.final_snapshot(resources.manual_snapshots(session, name, resource.identity))
-            if not found:
-                return "left no final snapshot"
-            session.ask("rds", "DeleteDBSnapshot", DBSnapshotIdentifier=found)
-            return f"snapshot {found} deleted"
+            if found := resource.final_snapshot(_snapshots(client, resource)):
+                session.ask("rds", "DeleteDBSnapshot", DBSnapshotIdentifier=found)
+                return f"snapshot {found} deleted"
+            return "left no final snapshot"
         case Disposal.LOG_GROUP:
             session.ask("logs", "DeleteLogGroup", logGroupName=name)
             return "deleted with its logs"

@@ -15,16 +15,7 @@ from builders.errors import RolloutError, UsageError
 from builders.naming import PACKAGE_KEY, package_version
 from builders.rollout.aws.client import Client
 from builders.rollout.executor.proof import is_deployed, require_own
-from builders.rollout.model import (
-    CurrentState,
-    DesiredState,
-    PlainStackSpec,
-    StackSet,
-    StackSetSpec,
-    Status,
-    Target,
-    Values,
-)
+from builders.rollout.model import CurrentState, DesiredState, StackSet, StackSetSpec, Status, Target, Values
 from builders.rollout.phase import Phase
 from builders.rollout.plan.calls import Action, Call, rectangles
 from builders.rollout.state.releases import Release
@@ -86,7 +77,13 @@ def desired_release(release: Release, now: DesiredState, current: CurrentState) 
         # A layer that is nowhere now is put back where the release had it and the phase still is.
         overrides = _overrides(old, present, targets or old.overrides.keys() & now.targets)
         sets[layer] = dataclasses.replace(old, overrides=overrides)
-    plain = {layer: _plain(old, now.plain.get(layer), now) for layer, old in desired.plain.items()}
+    plain = {}
+    for layer, spec in desired.plain.items():
+        declared = declared_parameters(spec.template)
+        here = {target: values for target, values in spec.parameters.items() if target in now.targets}
+        for target, values in now.plain[layer].parameters.items() if layer in now.plain else ():
+            here.setdefault(target, {name: value for name, value in values.items() if name in declared})
+        plain[layer] = dataclasses.replace(spec, parameters=here)
     return dataclasses.replace(desired, sets=sets, plain=plain)
 
 
@@ -97,16 +94,14 @@ def desired_nothing(now: DesiredState) -> DesiredState:
 
 
 def _overrides(old: StackSetSpec, present: StackSetSpec | None, targets: Collection[Target]) -> dict[Target, Values]:
-    declared = declared_parameters(old.template)
+    declared, own = declared_parameters(old.template), old.parameters
     found: dict[Target, Values] = {}
     for target in sorted(targets):
         if target in old.overrides:
             found[target] = old.overrides[target]
         elif present is not None and target in present.overrides:
             values = present.values(target) | _packages(old, target.region)
-            found[target] = {
-                name: value for name, value in values.items() if name in declared and old.parameters.get(name) != value
-            }
+            found[target] = {key: value for key, value in values.items() if key in declared and own.get(key) != value}
     return found
 
 
@@ -119,15 +114,6 @@ def _packages(old: StackSetSpec, region: str) -> dict[str, str]:
     return keys | {name: found[name] if known else "" for name in versions}
 
 
-def _plain(old: PlainStackSpec, present: PlainStackSpec | None, now: DesiredState) -> PlainStackSpec:
-    """The release's stacks where the phase still is; a target that came since keeps its present values."""
-    declared = declared_parameters(old.template)
-    parameters = {target: values for target, values in old.parameters.items() if target in now.targets}
-    for target, values in (present.parameters if present else {}).items():
-        parameters.setdefault(target, {name: value for name, value in values.items() if name in declared})
-    return dataclasses.replace(old, parameters=parameters)
-
-
 def plan_detachment(
     client: Client, desired: DesiredState, sets: Mapping[str, StackSet], accounts: Collection[str]
 ) -> dict[str, list[Call]]:
@@ -136,11 +122,8 @@ def plan_detachment(
     Raises `UsageError` for an account without instances, and `RolloutError` where there is nothing to detach.
     """
     present = {target.account for state in sets.values() for target in state.instances}
-    strangers = sorted(set(accounts) - present)
-    if strangers:
-        raise UsageError(
-            f"phase {desired.phase} has no instance in {', '.join(strangers)}; see `rollout-stacksets status`"
-        )
+    if strangers := ", ".join(sorted(set(accounts) - present)):
+        raise UsageError(f"phase {desired.phase} has no instance in {strangers}; see `rollout-stacksets status`")
     reached = {account for account in accounts if _is_reached(client, sets, account)}
     calls = detach_calls(sets, accounts, reached, desired.regions)
     if not calls:
@@ -179,12 +162,12 @@ def detach_calls(
 
 def _is_reached(client: Client, sets: Mapping[str, StackSet], account: str) -> bool:
     """True when the account still lets us read a stack of ours."""
-    for state in sets.values():
-        for target, instance in state.instances.items():
-            if target.account == account and instance.stack_id:
-                try:
-                    stacks.describe(client.reading(target), instance.stack_id)
-                except Refused:
-                    return False
-                return True
-    return False
+    instances = [each for state in sets.values() for each in state.instances.values()]
+    ours = next((each for each in instances if each.target.account == account and each.stack_id), None)
+    if ours is None:
+        return False
+    try:
+        stacks.describe(client.reading(ours.target), ours.stack_id)
+    except Refused:
+        return False
+    return True
