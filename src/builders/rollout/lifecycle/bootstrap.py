@@ -59,13 +59,11 @@ ASSOCIATION_SECONDS = 1800.0
 """Seconds that bootstrap waits for the attachment of a Direct Connect gateway: an association takes minutes (Direct
 Connect user guide, "Transit gateway associations")."""
 
-Reporter = Callable[[StackOutcome], None]
-
 
 def deploy_planned(
     client: Client,
     rounds: Sequence[Sequence[PlannedStack]],
-    report: Reporter = lambda _outcome: None,
+    report: Callable[[StackOutcome], None] = lambda _outcome: None,
     association_seconds: float = ASSOCIATION_SECONDS,
 ) -> list[StackOutcome]:
     """Deploy the stacks of a plan, and report each outcome as it comes; return them all.

@@ -47,8 +47,7 @@ def with_packages(
     """Let the functions name the packages that were built here, each by the version that has the same SHA-256.
 
     With `put`, packages that are not there yet are uploaded. A version that a parameter gives is taken as it is. Raises
-    `RolloutError` for a key that no function makes, for a version that is not there, and where a bucket
-    has another content at a key.
+    `RolloutError` for a key that no function makes, a version that is not there, and another content at a key.
     """
     uses = _all_uses(desired)
     if not uses:
@@ -68,11 +67,8 @@ def with_packages(
 
     found = dict(concurrently(find, uses))
     missing = [use for use in uses if found[use] is None]
-    for use in missing:
-        if use.version:
-            raise RolloutError(
-                f"s3://{use.bucket}/{use.key} has no version {use.version} in {use.region}; name another"
-            )
+    for use in [each for each in missing if each.version]:
+        raise RolloutError(f"s3://{use.bucket}/{use.key} has no version {use.version} in {use.region}; name another")
     versions = {use: each.version if each else "" for use, each in found.items()}
     specs: dict[str, StackSetSpec] = {}
     for layer, spec in desired.sets.items():
@@ -97,10 +93,8 @@ def require_packages(client: Client, desired: DesiredState) -> None:
         digest = desired.digests.get(use.key)
         found = trusted(objects, *where, digest, use.version) if digest else objects.stored(*where, use.version)
         if found is None:
-            version = f", version {use.version}," if use.version else ""
-            raise RolloutError(
-                f"package {use.key}{version} is not in {use.bucket} any more; the release cannot be put back"
-            )
+            name = f"{use.key}, version {use.version}," if use.version else use.key
+            raise RolloutError(f"package {name} is not in {use.bucket} any more; the release cannot be put back")
 
 
 def require_readers(client: Client, desired: DesiredState) -> None:
@@ -108,11 +102,11 @@ def require_readers(client: Client, desired: DesiredState) -> None:
 
     Raises `RolloutError` for accounts that cannot read a package.
     """
-    every = (each for spec in desired.sets.values() for each in _uses(desired, spec, ""))
     uses: dict[Target, _Use] = {}
-    for target, found in every:
-        for use in found.values():
-            uses.setdefault(target, use)
+    for spec in desired.sets.values():
+        for target, found in _uses(desired, spec, ""):
+            if found:
+                uses.setdefault(target, next(iter(found.values())))
 
     def can_read(target: Target) -> bool:
         use = uses[target]
