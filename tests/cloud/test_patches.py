@@ -998,6 +998,22 @@ STILL_WRONG = {
         from ministack.services.cloudformation import stacks
         wrong = not stacks._runs_on_worker_thread("AWS::SNS::Topic")
     """,
+    "iam.authorization._parse_once": """
+        from ministack.core import iam_evaluator
+        document = '{"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}'
+        first, second = (iam_evaluator.parse_policy_document(document)[0] for _ in range(2))
+        wrong = first is not second
+    """,
+    "stamps._new_uuid": """
+        import inspect
+        from ministack.core import responses
+        wrong = "uuid.uuid4()" in inspect.getsource(responses.new_uuid)
+    """,
+    "stamps._now_iso": """
+        import inspect
+        from ministack.core import responses
+        wrong = "strftime" in inspect.getsource(responses.now_iso)
+    """,
     "server.state._load": """
         from pathlib import Path
         from ministack import app

@@ -17,6 +17,7 @@ or package is a service of AWS; in each is what its checks refuse, what its patc
     s3.py            buckets of templates, their lists, policies and notifications
     cfn_response.py  the module that Lambda adds to inline functions
     kms.py           key policies, and the keys of secrets
+    stamps.py        random ids and timestamps, of which each stack takes a dozen
 
 Around them:
 

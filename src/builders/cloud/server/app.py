@@ -23,7 +23,7 @@ from ministack.app import app
 from ministack.core import lambda_runtime
 from ministack.services.rds import pg_ca_cert_pem
 
-from builders.cloud import cloudwatch, kms, lambda_, patches, s3
+from builders.cloud import cloudwatch, kms, lambda_, patches, s3, stamps
 from builders.cloud.cloudformation import (
     attributes,
     change_sets,
@@ -68,6 +68,7 @@ STATUS_PATH = "/_stackferry/status.json"
 """The page with the servers of the databases, the last rotations, and the attributes that were invented."""
 
 PATCHED = (
+    stamps,
     parsing,
     parameters,
     functions,

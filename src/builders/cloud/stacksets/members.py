@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from builders.cloud import stamps
 from builders.cloud.cloudformation import wire
 from builders.cloud.internals import cloudformation
 from builders.cloud.patches import patch
@@ -62,7 +62,7 @@ async def deploy(stack_set: StackSet, instance: Instance, carries: bool = True) 
     stack = _stack(instance)
     creating = stack is None or stack["StackStatus"] == "DELETE_COMPLETE"
     if creating:
-        name = f"StackSet-{stack_set.name}-{uuid.uuid4()}"[:128]
+        name = f"StackSet-{stack_set.name}-{stamps.new_id()}"[:128]
         outcome = await _create(stack_set, instance, name)
     else:
         assert stack is not None

@@ -16,7 +16,6 @@ import contextvars
 import dataclasses
 import functools
 import json
-import uuid
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +25,7 @@ from ministack.core import iam_evaluator
 from ministack.core.responses import get_account_id, get_region
 
 from builders import resource_types
+from builders.cloud import stamps
 from builders.cloud.cloudformation.records import Handlers
 from builders.cloud.iam import conditions
 from builders.cloud.internals import iam
@@ -68,7 +68,7 @@ class Role:
     @functools.cached_property
     def session(self) -> str:
         """The ARN under which it acts once it is assumed."""
-        return f"arn:aws:sts::{self.account}:assumed-role/{self.name}/{uuid.uuid4()}"
+        return f"arn:aws:sts::{self.account}:assumed-role/{self.name}/{stamps.new_id()}"
 
     @property
     def trust(self) -> Json:
@@ -230,6 +230,7 @@ def actions_needed(name: str, verb: str, arguments: tuple[Any, ...]) -> list[str
     return [*([plain] if plain else []), *conditions.needed_by_properties(name, verb, arguments)]
 
 
+@functools.cache
 def needed(name: str, verb: str) -> str | None:
     """Return the action by which the schema says that a type is created, updated or deleted, where that is plain.
 
