@@ -125,13 +125,33 @@ class ResourceType:
 
         `but` is asked for each error of cfn-lint's whether it is none.
         """
-        errors = [error for error in self.validator.iter_errors(typed) if not but(error)]
-        return sorted({violation for error in errors for violation in _describe(error)})
+        text = repr(typed)
+        if text in self._sound:
+            return []
+        errors = list(self.validator.iter_errors(typed))
+        if not errors:
+            if len(self._sound) >= _SOUND_KEPT:
+                self._sound.clear()
+            self._sound.add(text)
+        return sorted({violation for error in errors if not but(error) for violation in _describe(error)})
+
+    @functools.cached_property
+    def _referred(self) -> dict[str, Mapping[str, Json]]:
+        """The definitions that `$ref` has named so far."""
+        return {}
+
+    @functools.cached_property
+    def _sound(self) -> set[str]:
+        """Properties that broke nothing: the stacks of a set have the same, thousands of times."""
+        return set()
 
     def resolve(self, node: Mapping[str, Json]) -> Mapping[str, Json]:
         """Follow a `$ref` within the schema."""
         while "$ref" in node:
-            _, node = self.resolver.resolve(node["$ref"])
+            pointer = node["$ref"]
+            if pointer not in self._referred:
+                _, self._referred[pointer] = self.resolver.resolve(pointer)
+            node = self._referred[pointer]
         return node
 
 
@@ -154,6 +174,7 @@ def load(name: str, region: str = HOME_REGION) -> ResourceType | None:
     return None
 
 
+_SOUND_KEPT = 256
 _TYPE_NAMES = {"array": "JSONArray", "object": "JSONObject"}
 _IGNORED_KEYWORDS = frozenset({"format"})
 """cfn-lint's own formats (`AWS::EC2::VPC.Id`): CloudFormation does not check them, the service does."""
