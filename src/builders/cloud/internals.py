@@ -78,6 +78,7 @@ class cloudformation:
     check_template = Private("ministack.services.cloudformation.engine._validate_template_statics")
     dependencies = Private("ministack.services.cloudformation.engine._extract_deps")
     evaluate_conditions = Private("ministack.services.cloudformation.engine._evaluate_conditions")
+    evaluate_rules = Private("ministack.services.cloudformation.engine._evaluate_rules")
     parameter_type = Private("ministack.services.cloudformation.engine._rule_inner_type")
     parse_template = Private("ministack.services.cloudformation.engine._parse_template")
     references = Private("ministack.services.cloudformation.engine._intrinsic_references")

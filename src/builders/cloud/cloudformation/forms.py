@@ -102,14 +102,28 @@ def read(body: str) -> Json:
         raise Malformed(f"Template format error: {error}") from error
     if body not in _sound:  # the members of a stack set bring the same body thousands of times
         check(template)
-        _sound[body] = None
+        _sound[body] = set()
         if len(_sound) > _SOUND_KEPT:
             _sound.pop(next(iter(_sound)), None)
     return template
 
 
-_sound: dict[str, None] = {}
-"""The last bodies that `check` did not refuse: it looks at nothing else."""
+def once(what: str, look: Callable[[], None], template: Json, *more: Json) -> None:
+    """Look at a template, unless the body of the request under way has passed the same look before.
+
+    The look depends on nothing but the template and `more`, and raises ValueError.
+    """
+    known = _read.get()
+    passed = _sound.get(known[0]) if known and known[1] is template else None
+    key = what, repr(more)
+    if passed is None or key not in passed:
+        look()
+        if passed is not None:
+            passed.add(key)
+
+
+_sound: dict[str, set[tuple[str, str]]] = {}
+"""The last bodies that `check` did not refuse: it looks at nothing else; and what `once` has looked for in them."""
 _SOUND_KEPT = 16
 
 

@@ -275,8 +275,7 @@ def _checked_actions(original: dict[str, Handler]) -> dict[str, Handler]:
 def _checked(operation: str, inner: Handler) -> Handler:
     def handle(form: Form) -> Response:
         try:
-            wire.read(operation, form)
-            with _template_read(operation, form):
+            with wire.already_read(operation, form), _template_read(operation, form):
                 return inner(form)
         except Refused as refused:
             return wire.refusal(refused)

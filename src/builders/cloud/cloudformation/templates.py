@@ -101,15 +101,13 @@ def hidden(parameter: Mapping[str, Json]) -> dict[str, Json]:
 def _check_what_is_made(
     original: Any, template: Mapping[str, Json], conditions: Mapping[str, bool], params: Json = None
 ) -> None:
-    original(template, conditions, params)
+    forms.once("support", lambda: original(template, conditions), template, conditions)
+    if params is not None:
+        cloudformation.evaluate_rules(template, params, conditions)
     if template.get("Transform"):
         return
-    resources = template.get("Resources") or {}
-    made = {name: each for name, each in resources.items() if is_made(each, conditions)}
-    needs = {name: cloudformation.dependencies(each, set(made)) for name, each in made.items()}
-    circle = forms.circular(needs)
-    if circle:
-        raise ValueError(f"Circular dependency between resources: [{', '.join(circle)}]")
+    made = {name: each for name, each in (template.get("Resources") or {}).items() if is_made(each, conditions)}
+    forms.once("circles", lambda: _check_circles(made), template, conditions)
     if params is None:
         return
     outputs = {name: each for name, each in (template.get("Outputs") or {}).items() if is_made(each, conditions)}
@@ -117,14 +115,25 @@ def _check_what_is_made(
         "Resources": [_taken(each.get("Properties") or {}, conditions) for each in made.values()],
         "Outputs": [_taken(each.get("Value"), conditions) for each in outputs.values()],
     }
+    forms.once("values", lambda: _check_values(values, set(template["Resources"]) - set(made)), template, conditions)
+    _check_choices(list(values.values()), template, params)
+
+
+def _check_circles(made: Mapping[str, Json]) -> None:
+    circle = forms.circular({name: cloudformation.dependencies(each, set(made)) for name, each in made.items()})
+    if circle:
+        raise ValueError(f"Circular dependency between resources: [{', '.join(circle)}]")
+
+
+def _check_values(values: Mapping[str, Json], not_made: set[str]) -> None:
+    """Refuse references to resources that are not made."""
     for section, prefix in (("Resources", "Template format error: "), ("Outputs", "")):
-        lost = {name for name, _ in cloudformation.references(values[section])} & (set(resources) - set(made))
+        lost = {name for name, _ in cloudformation.references(values[section])} & not_made
         if lost:
             raise ValueError(
                 f"{prefix}Unresolved resource dependencies [{', '.join(sorted(lost))}] in the {section} block of the "
                 "template"
             )
-    _check_choices(list(values.values()), template, params)
 
 
 def is_made(member: Mapping[str, Json], conditions: Mapping[str, bool]) -> bool:
