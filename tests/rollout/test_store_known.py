@@ -85,10 +85,10 @@ def test_an_instance_that_waits_for_its_wave_keeps_what_is_known_of_it() -> None
 def test_an_instance_that_an_update_passed_by_keeps_what_was_confirmed_before() -> None:
     found = known(entry(Action.CREATE, 1, ONE, OTHER, overrides={"Size": "2"}))
     update, waiting = entry(Action.UPDATE_SET, 2, ONE), instance(2, OTHER, Status.OUTDATED, "PENDING")
-    found.pass_by(update)
+    found.apply([update])
     assert found.overrides("network", waiting) is None, "somebody else's operation may lie in between"
     assert found.overrides("network", instance(1, OTHER)) == {"Size": "2"}
-    found.pass_by(update)
+    found.apply([update])
     assert found.overrides("network", waiting) == {"Size": "2"}
     assert found.overrides("network", instance(1, OTHER, Status.OUTDATED, "PENDING")) == {"Size": "2"}
     assert found.overrides("network", instance(3, OTHER, Status.OUTDATED, "PENDING")) is None

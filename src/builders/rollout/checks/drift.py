@@ -102,7 +102,11 @@ def run_drift(
         operation_id = f"drift-{name}-{secrets.token_hex(4)}"[:128]
         known = {target: cache.overrides(layer, each) for target, each in client.sets.instances_left(name).items()}
         detections.append(_Detection(id=operation_id, set_name=name, layer=layer, overrides=known))
-    ended = {each.layer: operation for each, operation in _Detections(client, options).until_over(detections)}
+    ended: dict[str, Operation] = {}
+    for each, operation in _Detections(client, options).until_over(detections):
+        ended[each.layer] = operation
+        if each.accepted:
+            options.say(f"{each.layer}: {operation.status}")
     found = _Found()
     for detection in detections:
         _add_detected(client, detection, ended[detection.layer], cache, found)
@@ -151,17 +155,10 @@ class _Detections(Poller[_Detection]):
         return None
 
     def accepted(self, polled: _Detection) -> None:
-        self._say(f"{polled.layer}: looking, by operation {polled.id}")
+        self.say(polled, f"looking, by operation {polled.id}")
 
-    def looked(self, polled: _Detection, operation: Operation) -> None:
-        if polled.accepted and not operation.active:
-            self._say(f"{polled.layer}: {operation.status}")
-
-    def blocked(self, polled: _Detection) -> None:
-        self._say(f"{polled.layer}: waiting for {polled.waits_for}")
-
-    def lost(self, polled: _Detection) -> Operation:
-        return polled.ended("FAILED", f"operation {polled.id} was accepted and is not found")
+    def say(self, polled: _Detection, text: str) -> None:
+        self._say(f"{polled.layer}: {text}")
 
 
 @dataclass

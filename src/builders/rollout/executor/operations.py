@@ -16,16 +16,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from builders.aws.errors import (
-    InstanceNotFound,
-    OperationIdExists,
-    OperationInProgress,
-    Refused,
-    StackSetExists,
-    StackSetNotFound,
-    StaleRequest,
-    TooManyInstances,
-)
+from builders.aws import errors
 from builders.errors import RolloutError
 from builders.rollout.aws.stack_sets import StackSets
 from builders.rollout.executor.context import Clock, Context, PollInterval
@@ -45,7 +36,7 @@ MOST_INSTANCES = 10_000
 "Understand CloudFormation quotas")."""
 
 
-@dataclass(kw_only=True)
+@dataclass
 class PolledOperation:
     """An operation from before its call to its end.
 
@@ -91,20 +82,16 @@ class Poller(ABC, Generic[Polled]):
         """AWS took the call, now or in an attempt whose answer was lost."""
 
     @abstractmethod
-    def looked(self, polled: Polled, operation: Operation) -> None:
-        """The operation was polled."""
-
-    @abstractmethod
-    def blocked(self, polled: Polled) -> None:
-        """The call must be made again, for a reason that it was not made again for before."""
-
-    @abstractmethod
-    def lost(self, polled: Polled) -> Operation:
-        """AWS accepted the operation and does not know it."""
+    def say(self, polled: Polled, text: str) -> None:
+        """Tell a person of the operation."""
 
     def hold(self, polled: Polled) -> str:
         """Return the reason not to make a call yet; empty where there is none."""
         return ""
+
+    def lost(self, polled: Polled) -> Operation:
+        """Return the end of an operation that AWS accepted and does not know."""
+        return polled.ended("FAILED", f"operation {polled.id} was accepted and is not found")
 
     def poll(self, polled: Polled) -> Operation | None:
         """Send an operation, or ask after one that was sent; None where it is not due, or not there yet.
@@ -118,10 +105,8 @@ class Poller(ABC, Generic[Polled]):
         # Two who wait for each other's set do not meet again.
         pause = polled.pause if polled.accepted else polled.pause * random.uniform(0.5, 1.0)  # noqa: S311  no secret
         polled.due = self.clock.now() + pause
-        if operation is not None:
-            if not operation.active:
-                self._running[polled.set_name].discard(polled.id)
-            self.looked(polled, operation)
+        if operation is not None and not operation.active:
+            self._running[polled.set_name].discard(polled.id)
         return operation
 
     def until_over(self, operations: Iterable[Polled]) -> Iterator[tuple[Polled, Operation]]:
@@ -141,40 +126,38 @@ class Poller(ABC, Generic[Polled]):
         return self._describe(polled) is not None
 
     def _send(self, polled: Polled) -> Operation | None:
-        over: Operation | None = None
+        over, waits_for = None, self.hold(polled)
         try:
-            if reason := self.hold(polled):
-                return self._wait_for(polled, reason)
-            over = self.send(polled)
-        except (OperationInProgress, OperationIdExists, StaleRequest) as refused:
+            over = None if waits_for else self.send(polled)
+        except (errors.OperationInProgress, errors.OperationIdExists, errors.StaleRequest) as refused:
             # An earlier attempt may have been taken whose answer was lost. StaleRequest also comes for a fresh id.
             if not self.exists(polled):
-                return self._again(polled, refused)
-        except TooManyInstances as refused:
-            return self._wait_for(polled, f"fewer instances under way ({refused.reason})")
-        except Refused as error:
-            return self._refused(polled, error)
+                if isinstance(refused, errors.OperationInProgress):
+                    waits_for = f"{self._active(polled.set_name)}, which is in progress there"
+                elif self._is_given_up(polled):
+                    return self._refused(polled, refused)
+                else:
+                    waits_for = f"AWS to take operation {polled.id} ({refused.code})"
+        except errors.TooManyInstances as refused:
+            waits_for = f"fewer instances under way ({refused.reason})"
+        except errors.Refused as refused:
+            return self._refused(polled, refused)
+        if waits_for:
+            if polled.waits_for != waits_for:
+                polled.waits_for = waits_for
+                self.say(polled, f"waiting for {waits_for}")
+            return None
         polled.accepted, polled.accepted_at = True, self.clock.now()
         polled.pause, polled.not_found = None, 0
         self.accepted(polled)
         return over or polled.ended("RUNNING")
 
-    def _again(self, polled: Polled, refused: Refused) -> Operation | None:
-        """Make the same call again later, with the id that it has."""
-        if isinstance(refused, OperationInProgress):
-            return self._wait_for(polled, f"{self._active(polled.set_name)}, which is in progress there")
+    def _is_given_up(self, polled: Polled) -> bool:
+        """Count one more answer by which AWS does not have the operation, and tell whether there were too many."""
         polled.not_found += 1
-        if polled.not_found > MOST_NOT_FOUND:
-            return self._refused(polled, refused)
-        return self._wait_for(polled, f"AWS to take operation {polled.id} ({refused.code})")
+        return polled.not_found > MOST_NOT_FOUND
 
-    def _wait_for(self, polled: Polled, reason: str) -> Operation | None:
-        if polled.waits_for != reason:
-            polled.waits_for = reason
-            self.blocked(polled)
-        return None
-
-    def _refused(self, polled: Polled, error: Refused) -> Operation:
+    def _refused(self, polled: Polled, error: errors.Refused) -> Operation:
         polled.refusal = str(error)
         return polled.ended("FAILED", polled.refusal)
 
@@ -183,11 +166,7 @@ class Poller(ABC, Generic[Polled]):
         running.add(polled.id)
         operation = self._listed_operation(polled) if len(running) > 1 else None
         operation = operation or self._describe(polled)
-        if operation is None:
-            polled.not_found += 1
-            if polled.not_found > MOST_NOT_FOUND:
-                return self.lost(polled)
-        return operation
+        return self.lost(polled) if operation is None and self._is_given_up(polled) else operation
 
     def _listed_operation(self, polled: Polled) -> Operation | None:
         """The operation where a list of its set's has it under way: one call for all that run.
@@ -206,15 +185,15 @@ class Poller(ABC, Generic[Polled]):
     def _list(self, set_name: str) -> tuple[Operation, ...]:
         try:
             return self.sets.active(set_name)
-        except Refused:
+        except errors.Refused:
             return ()
 
     def _describe(self, polled: Polled) -> Operation | None:
         try:
             return self.sets.operation(polled.set_name, polled.id)
-        except StackSetNotFound:
+        except errors.StackSetNotFound:
             return None
-        except Refused as error:  # the question was refused, which says nothing of the operation
+        except errors.Refused as error:  # the question was refused, which says nothing of the operation
             raise RolloutError(str(error)) from error
 
     def _active(self, set_name: str) -> str:
@@ -253,20 +232,19 @@ class Operations(Poller[RunOperation]):
     def begin(self, call: Call, preferences: Preferences) -> RunOperation:
         """Write down an operation that is to be. The first poll makes the call."""
         layer = call.layer.replace("_", "-")
-        running = _operation(f"{self._context.id_prefix}-{layer}-{secrets.token_hex(8)}", call, preferences)
-        self._context.store.journal.record(Entry(running.id, call, EntryState.SUBMITTING))
-        return running
+        entry = Entry(f"{self._context.id_prefix}-{layer}-{secrets.token_hex(8)}", call, EntryState.SUBMITTING)
+        self._context.store.journal.record(entry)
+        return _operation(entry, preferences)
 
     def resume(self, entries: Iterable[Entry], *, send: bool = True) -> Iterator[RunOperation]:
         """Take up operations that were written down; with `send`, one that AWS does not know is sent with its id."""
         for entry in entries:
             if entry.state is EntryState.SUBMITTING:
-                running = _operation(entry.operation_id, entry.call, self._context.desired.preferences)
+                running = _operation(entry, self._context.desired.preferences)
                 running.accepted = self.exists(running)
-                if not (running.accepted or send):
-                    continue
-                self._context.observer.say(f"{running.set_name}: going on with {running.action} {running.id}")
-                yield running
+                if running.accepted or send:
+                    self.say(running, f"going on with {running.action} {running.id}")
+                    yield running
 
     def end(self, running: RunOperation, operation: Operation) -> list[Target]:
         """Write down the end of an operation and what it tells of overrides; return the targets where it failed."""
@@ -275,8 +253,14 @@ class Operations(Poller[RunOperation]):
         entry = Entry(running.id, running.call, EntryState.OVER, operation.status, tuple(failures))
         self._context.store.journal.record(entry)
         self._context.override_cache.apply([entry])
-        self._context.override_cache.pass_by(entry)
         return failures
+
+    def poll(self, polled: RunOperation) -> Operation | None:
+        """Poll, and show what comes of it."""
+        operation = super().poll(polled)
+        if operation is not None:
+            self._context.observer.operation(polled.call, operation)
+        return operation
 
     def exists(self, polled: RunOperation) -> bool:
         """Ask whether AWS has the operation; calls that are over at once leave none."""
@@ -296,21 +280,20 @@ class Operations(Poller[RunOperation]):
         """Make the call. A stack set that is gone has nothing to delete any more, nor has an instance."""
         try:
             # What exists was made by an earlier attempt, whose answer was lost.
-            with contextlib.suppress(StackSetExists):
-                self.sets.submit(polled.call, self._context.desired, polled.id, polled.preferences)
-        except TooManyInstances as error:
+            with contextlib.suppress(errors.StackSetExists):
+                self._submit(polled)
+        except errors.TooManyInstances as error:
             if len(polled.call.accounts) <= self._most_instances:
                 raise
-            raise Refused(f"{error}; divide its wave into several", error.code, error.reason) from error
-        except (StackSetNotFound, InstanceNotFound) as error:
-            if polled.call.action not in (Action.DELETE, Action.DELETE_SET):
+            raise errors.Refused(f"{error}; divide its wave into several", error.code, error.reason) from error
+        except (errors.StackSetNotFound, errors.InstanceNotFound):
+            if polled.call.action is not Action.DELETE:  # a set that is gone counts as deleted
                 raise
-            instances = {} if isinstance(error, StackSetNotFound) else self.sets.instances_left(polled.set_name)
-            left = polled.call.targets & instances.keys()
+            left = polled.call.targets & self.sets.instances_left(polled.set_name).keys()
             if not left:
                 return polled.ended("SUCCEEDED")
             polled.call = _within(polled.call, left)
-            self.sets.submit(polled.call, self._context.desired, polled.id, polled.preferences)
+            self._submit(polled)
         return polled.ended("SUCCEEDED") if polled.call.action in IMMEDIATE else None
 
     def accepted(self, polled: RunOperation) -> None:
@@ -319,13 +302,9 @@ class Operations(Poller[RunOperation]):
         self._under_way[polled.id] = polled.call
         self._context.observer.submitted(polled.call, polled.id)
 
-    def looked(self, polled: RunOperation, operation: Operation) -> None:
+    def say(self, polled: RunOperation, text: str) -> None:
         """Tell the observer."""
-        self._context.observer.operation(polled.call, operation)
-
-    def blocked(self, polled: RunOperation) -> None:
-        """Tell the observer."""
-        self._context.observer.say(f"{polled.set_name}: waiting for {polled.waits_for}")
+        self._context.observer.say(f"{polled.set_name}: {text}")
 
     def lost(self, polled: RunOperation) -> Operation:
         """Stop: nobody knows what it did or does."""
@@ -342,13 +321,11 @@ class Operations(Poller[RunOperation]):
         if operation.status == "SUCCEEDED" and not operation.failed:
             return []
         instances = self.sets.instances_left(call.set_name)
-        if call.action is Action.DELETE:
-            return sorted(call.targets & instances.keys())
-        return sorted(
-            target
-            for target in call.targets
-            if target not in instances or instances[target].status is not Status.CURRENT
-        )
+        current = {target for target, each in instances.items() if each.status is Status.CURRENT}
+        return sorted(call.targets & instances.keys() if call.action is Action.DELETE else call.targets - current)
+
+    def _submit(self, polled: RunOperation) -> None:
+        self.sets.submit(polled.call, self._context.desired, polled.id, polled.preferences)
 
 
 def _within(call: Call, left: Collection[Target]) -> Call:
@@ -361,7 +338,7 @@ def _within(call: Call, left: Collection[Target]) -> Call:
     )
 
 
-def _operation(operation_id: str, call: Call, preferences: Preferences) -> RunOperation:
-    return RunOperation(
-        id=operation_id, set_name=call.set_name, action=call.action.value, call=call, preferences=preferences
-    )
+def _operation(entry: Entry, preferences: Preferences) -> RunOperation:
+    call = entry.call
+    names = entry.operation_id, call.set_name, call.action.value
+    return RunOperation(*names, call=call, preferences=preferences)

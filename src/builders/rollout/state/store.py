@@ -131,37 +131,32 @@ class OverrideCache:
         self._overrides[layer][instance.target] = (instance.last_operation_id, overrides)
         self._passed_by[layer].setdefault(instance.target, _NONE)
 
-    def pass_by(self, entry: Entry) -> None:
-        """Note an update of the set that passed by all but the targets that it names.
-
-        It counts only where this process has confirmed the overrides: somebody else's operation can have come in
-        between, and now be hidden behind this one.
-        """
-        if entry.call.action is not Action.UPDATE_SET:
-            return
-        touched, confirmed = entry.call.targets, self._passed_by[entry.call.layer]
-        one_object_for_all: dict[frozenset[str], frozenset[str]] = {}
-        for target in confirmed.keys() - touched:
-            operations = confirmed[target] | {entry.operation_id}
-            confirmed[target] = one_object_for_all.setdefault(operations, operations)
-
     def apply(self, entries: Iterable[Entry]) -> None:
-        """Follow operations of ours in their order. Applying the same ones again changes nothing."""
+        """Follow operations of ours in their order. Applying the same ones again changes nothing.
+
+        An update of the set passes by all but the targets that it names. That counts only where this process has
+        confirmed the overrides: somebody else's operation can have come in between, and now be hidden behind this one.
+        """
         for entry in entries:
-            if entry.call.action in (Action.CREATE_SET, Action.DELETE_SET):
+            call, targets = entry.call, entry.call.targets
+            if call.action in (Action.CREATE_SET, Action.DELETE_SET):
                 continue
-            if entry.call.action is Action.UPDATE_SET:
-                self._reached[entry.call.layer] = set()
-            self._reached.get(entry.call.layer, set()).update(entry.call.targets)
-            failures = entry.call.targets if entry.state is not EntryState.OVER else set(entry.failures)
-            overrides, confirmed = self._overrides[entry.call.layer], self._passed_by[entry.call.layer]
-            for target in entry.call.targets:
+            overrides, confirmed = self._overrides[call.layer], self._passed_by[call.layer]
+            if call.action is Action.UPDATE_SET:
+                self._reached[call.layer] = set()
+                one_object_for_all: dict[frozenset[str], frozenset[str]] = {}
+                for target in confirmed.keys() - targets:
+                    operations = confirmed[target] | {entry.operation_id}
+                    confirmed[target] = one_object_for_all.setdefault(operations, operations)
+            self._reached.get(call.layer, set()).update(targets)
+            failures = targets if entry.state is not EntryState.OVER else set(entry.failures)
+            for target in targets:
                 before = overrides.pop(target, None)
                 confirmed.pop(target, None)
-                if target in failures or entry.call.action is Action.DELETE:
+                if target in failures or call.action is Action.DELETE:
                     continue
-                if entry.call.overrides or (entry.call.action is Action.CREATE and entry.call.overrides is not None):
-                    overrides[target] = (entry.operation_id, entry.call.overrides)
+                if call.overrides or (call.action is Action.CREATE and call.overrides is not None):
+                    overrides[target] = (entry.operation_id, call.overrides)
                 elif before is not None:  # the set is updated, or the instance without a list: its own values stay
                     overrides[target] = (entry.operation_id, before[1])
 
