@@ -13,7 +13,7 @@ from builders.errors import RolloutError
 from builders.rollout.aws.client import Client
 from builders.rollout.model import DesiredState, Permissions, PlainStackSpec, Preferences, StackSetSpec, Target, Wave
 from builders.rollout.state.journal import Command, Run, RunStatus
-from builders.rollout.state.releases import Release, _Manifest, _manifest
+from builders.rollout.state.releases import Release, _release
 from builders.rollout.state.serialization import by_values, from_json, to_json, ungrouped
 from builders.rollout.state.store import Store
 
@@ -171,9 +171,9 @@ def test_any_release_survives_being_written(
         tags=tags,
         packages=tuple(sorted(packages)),
     )
-    written = _manifest(drawn)
+    written = _release(drawn)
     body = to_json(written)
-    again = from_json(_Manifest, body, "manifest")
+    again = from_json(Release, body, "manifest")
     assert to_json(again) == body
-    content = {each.template: "template" for each in again.sets.values()}
-    assert Release(again, content).desired_state(plain) == drawn
+    texts = {each.template: "template" for each in again.sets.values()}
+    assert dataclasses.replace(again, texts=texts).desired_state(plain) == drawn

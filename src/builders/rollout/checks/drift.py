@@ -18,7 +18,7 @@ from builders.resource_types import value_at
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.stack_sets import InstanceResult
 from builders.rollout.executor.context import Clock, PollInterval
-from builders.rollout.executor.current_state import read_stacks, with_overrides
+from builders.rollout.executor.current_state import read_set, read_stacks
 from builders.rollout.executor.operations import PolledOperation, Poller
 from builders.rollout.model import (
     ConcurrencyMode,
@@ -112,8 +112,8 @@ def run_drift(
         _add_detected(client, detection, ended[detection.layer], cache, found)
     if options.deep:
         for layer, name in sets.items():
-            if state := client.sets.read(layer, name):
-                _add_compared(client, with_overrides(client.sets, cache, state), found)
+            if state := read_set(client.sets, cache, layer, name):
+                _add_compared(client, state, found)
     drifted = tuple(sorted(found.drifted, key=lambda each: (each.layer, each.target, each.resource, each.property)))
     view = DriftView(desired.phase, found.checked, drifted, found.unchecked, found.stacks)
     return view, int(bool(view.drifted or view.unchecked))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -100,7 +101,7 @@ class Report:
     """The end of a run."""
 
     operations: int = 0
-    succeeded: dict[str, int] = field(default_factory=dict)
+    succeeded: dict[str, int] = field(default_factory=Counter)
     """By layer, how many instances are as desired."""
     failures: list[Failure] = field(default_factory=list)
     stopped: str = ""

@@ -21,7 +21,6 @@ from builders.rollout.model import (
     CurrentState,
     DeployedStack,
     DesiredState,
-    Instance,
     LayerTarget,
     PlainStackSpec,
     StackSet,
@@ -62,19 +61,25 @@ def read_current_state(
     return CurrentState(dict(sorted(found.items())), plain=dict(sorted(plain.items(), key=lambda item: item[0])))
 
 
+def read_set(sets: StackSets, cache: OverrideCache, layer: str, name: str) -> StackSet | None:
+    """A set as `with_overrides` has it; None when there is none."""
+    state = sets.read(layer, name)
+    return state and with_overrides(sets, cache, state)
+
+
 def with_overrides(sets: StackSets, cache: OverrideCache, state: StackSet) -> StackSet:
     """A set whose instances have their overrides: those that our own operations gave, else asked for one by one."""
-    instances: dict[Target, Instance] = {}
-    unknown: list[Instance] = []
-    for target, instance in state.instances.items():
-        overrides = cache.overrides(state.layer, instance)
-        behind = cache.behind(state.layer, target)
-        instances[target] = dataclasses.replace(instance, overrides=overrides, behind=behind)
-        if overrides is None and instance.status is not Status.INOPERABLE:
-            unknown.append(instance)
+    layer, known = state.layer, {each.target: cache.overrides(state.layer, each) for each in state.instances.values()}
+    unknown = [
+        each for each in state.instances.values() if known[each.target] is None and each.status is not Status.INOPERABLE
+    ]
     for instance, overrides in concurrently(lambda instance: sets.overrides(state.name, instance.target), unknown):
-        cache.learn(state.layer, instance, overrides)
-        instances[instance.target] = dataclasses.replace(instances[instance.target], overrides=overrides)
+        cache.learn(layer, instance, overrides)
+        known[instance.target] = overrides
+    instances = {
+        target: dataclasses.replace(each, overrides=known[target], behind=cache.behind(layer, target))
+        for target, each in state.instances.items()
+    }
     return dataclasses.replace(state, instances=instances)
 
 

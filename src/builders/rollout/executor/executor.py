@@ -11,7 +11,7 @@ import dataclasses
 import math
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -20,7 +20,7 @@ from builders.aws.resources import alarms
 from builders.errors import RolloutError
 from builders.rollout.aws.client import Client
 from builders.rollout.executor.context import Context, Failure, Report, RunServices, held_back
-from builders.rollout.executor.current_state import read_current_state, with_overrides
+from builders.rollout.executor.current_state import read_current_state, read_set
 from builders.rollout.executor.layers import MOST_RUNNING, LayerRun, PlainLayerRun
 from builders.rollout.executor.operations import Operations, RunOperation
 from builders.rollout.model import CurrentState, DesiredState, StackSet, Target, Wave
@@ -59,19 +59,17 @@ class Executor:
 
     def run(self) -> Report:
         """Carry the schedule out. Raises `RolloutError` when AWS cannot be asked any more."""
-        waves = self._schedule.waves
-        for number, scheduled in enumerate(waves):
-            wave, changed = scheduled.wave, self._carry_out(scheduled)
-            later = {account for each in waves[number + 1 :] for account in each.wave.accounts}
+        resumed = self._resumed_accounts
+        for number, scheduled in enumerate(self._schedule.waves, 1):
+            wave, changed, later = scheduled.wave, self._carry_out(scheduled), self._schedule.waves[number:]
             # An earlier process had done the wave, and not begun the next.
-            resumed = self._resumed_accounts
-            was_baking = not resumed.isdisjoint(wave.accounts) and resumed.isdisjoint(later)
+            was_baking = not resumed.isdisjoint(wave.accounts) and all(
+                resumed.isdisjoint(each.wave.accounts) for each in later
+            )
             if not self.report.stopped and (changed or was_baking):
-                accounts = set(wave.accounts)
-                targets = [target for target in self._desired.targets if target.account in accounts]
-                self.report.stopped = bake(self._context, wave, targets)
+                self.report.stopped = bake(self._context, wave)
             if self.report.stopped:
-                self._count_waves_not_begun(waves[number + 1 :])
+                self._count_waves_not_begun(later)
                 break
         self.report.operations = self._operations.submitted
         return self.report
@@ -79,10 +77,9 @@ class Executor:
     def _count_waves_not_begun(self, waves: Sequence[ScheduledWave]) -> None:
         """Count the instances of the waves after the one that stopped, so that a report has all of the phase."""
         for each in (layer for scheduled in waves for layer in scheduled.layers):
-            idle = [target for target, kind in each.changes.items() if kind is ChangeKind.NOTHING]
-            self.report.succeeded[each.layer] = self.report.succeeded.get(each.layer, 0) + len(idle)
+            left = sorted(target for target, kind in each.changes.items() if kind is not ChangeKind.NOTHING)
+            self.report.succeeded[each.layer] += len(each.changes) - len(left)
             reason = f"wave {each.wave.name} was not begun"
-            left = sorted(each.changes.keys() - set(idle))
             self.report.failures += [Failure(each.layer, target, reason, skipped=True) for target in left]
 
     def _carry_out(self, scheduled: ScheduledWave) -> bool:
@@ -90,10 +87,10 @@ class Executor:
         wave = scheduled.wave
         targets = {target for each in scheduled.layers for target in each.changes}
         self._context.observer.wave(wave.name, len(targets))
-        staying = self._run_layers(scheduled.staying)
-        for run in staying:
-            self.report.succeeded[run.layer] = self.report.succeeded.get(run.layer, 0) + run.succeeded
-        runs = [*staying, *self._run_layers(scheduled.leaving)]
+        runs = self._run_layers(scheduled.staying)
+        for run in runs:
+            self.report.succeeded[run.layer] += run.succeeded
+        runs += self._run_layers(scheduled.leaving)
         failed: set[str] = set()
         for run in runs:
             self.report.failures.extend(run.failures[target] for target in sorted(run.failures))
@@ -125,31 +122,25 @@ class Executor:
         """Begin a layer as it is planned, but for targets where a layer failed that it waits for, or that are held
         back."""
         failed, layer = {target: run.layer for run in upstream for target in run.failures}, planned.layer
-        left_out = {
-            target: Failure(layer, target, f"skipped: {failed[target]} did not succeed there", skipped=True)
-            for target in planned.changes.keys() & failed.keys()
-        }
+        skipped = planned.changes.keys() & failed.keys()
+        left_out = {target: f"skipped: {failed[target]} did not succeed there" for target in skipped}
         run: AnyLayerRun
         if layer in self._desired.plain:
-            changes = {target: kind for target, kind in planned.changes.items() if target not in left_out}
-            deployed = {
-                target: stack for (name, target), stack in self._schedule.current.plain.items() if name == layer
-            }
+            changes = {target: kind for target, kind in planned.changes.items() if target not in skipped}
             needed = [state for each in sorted(self._desired.needs.get(layer, ())) if (state := self._sets.get(each))]
             changed_before = any(each.changed for each in upstream)
             scheduled = dataclasses.replace(planned, changes=changes)
-            run = PlainLayerRun(self._context, scheduled, deployed, needed, changed_before=changed_before)
+            plain = self._schedule.current.plain
+            run = PlainLayerRun(self._context, scheduled, plain, needed, changed_before=changed_before)
         else:
-            scheduled, departed = self._as_agreed(planned, left_out)
-            left_out |= {t: Failure(layer, t, held_back(reason), skipped=True) for t, reason in departed.items()}
+            scheduled, departed = self._as_agreed(planned, skipped)
+            left_out |= {target: held_back(reason) for target, reason in departed.items()}
             run = LayerRun(self._context, self._operations, scheduled, self._sets.get(layer))
-        run.failures.update(left_out)
-        self._context.observer.targets(layer, dict.fromkeys(sorted(run.failures), "skipped"))
+        run.failures |= {target: Failure(layer, target, left_out[target], skipped=True) for target in left_out}
+        self._context.observer.targets(layer, dict.fromkeys(sorted(left_out), "skipped"))
         return run
 
-    def _as_agreed(
-        self, planned: ScheduledLayer, skipped: Collection[Target]
-    ) -> tuple[ScheduledLayer, dict[Target, str]]:
+    def _as_agreed(self, planned: ScheduledLayer, skipped: Set[Target]) -> tuple[ScheduledLayer, dict[Target, str]]:
         """The planned layer without the targets that are `skipped` or held back; those that are held back, and why.
 
         The set is read again where anybody has touched it since it was read. Nothing is sent that the plan did not
@@ -180,16 +171,13 @@ class Executor:
     def _read_again(self, call: Call, state: StackSet | None) -> StackSet | None:
         """The set of a call as it is now: read whole where an operation began since it was read."""
         sets = self._context.client.sets
-        try:
+        with contextlib.suppress(StackSetNotFound):
             if state and not state.active and sets.newest(call.set_name) == state.newest:
                 return state
-            read = sets.read(call.layer, call.set_name)
-        except StackSetNotFound:
-            return None
-        return read and with_overrides(sets, self._context.override_cache, read)
+        return read_set(sets, self._context.override_cache, call.layer, call.set_name)
 
 
-def bake(context: Context, wave: Wave, targets: Collection[Target]) -> str:
+def bake(context: Context, wave: Wave) -> str:
     """Wait out a wave's time and return why the next one may not begin; empty when it may.
 
     An alarm whose actions are off waits for something that has not begun, such as the replication task: it does not
@@ -198,22 +186,18 @@ def bake(context: Context, wave: Wave, targets: Collection[Target]) -> str:
     end = context.clock.now() + wave.bake_seconds
     if wave.bake_seconds:
         context.observer.say(f"wave {wave.name}: baking for {wave.bake_seconds} s")
+    accounts = set(wave.accounts if wave.quiet_alarms else ())
+    watched = sorted(target for target in context.desired.targets if target.account in accounts)
     while True:
-        ringing = _ringing_alarm(context, wave, targets)
-        if ringing:
-            return f"wave {wave.name}: {ringing}; see why, then resume or roll back"
+        for target in watched:
+            for alarm in alarms(context.client.reading(target), wave.quiet_alarms):
+                if alarm.state == "ALARM" and alarm.actions_enabled:
+                    ringing = f"alarm {alarm.name} at {target} is in ALARM"
+                    return f"wave {wave.name}: {ringing}; see why, then resume or roll back"
         left = end - context.clock.now()
         if left <= 0:
             return ""
         context.clock.wait(min(ALARM_SECONDS, left))
-
-
-def _ringing_alarm(context: Context, wave: Wave, targets: Collection[Target]) -> str:
-    for target in sorted(targets) if wave.quiet_alarms else ():
-        for alarm in alarms(context.client.reading(target), wave.quiet_alarms):
-            if alarm.state == "ALARM" and alarm.actions_enabled:
-                return f"alarm {alarm.name} at {target} is in ALARM"
-    return ""
 
 
 LEASE = timedelta(minutes=2)
@@ -233,8 +217,8 @@ class PlanningLock:
     """
 
     def __init__(self, journal: Journal) -> None:
+        self.over = threading.Event()
         self._journal = journal
-        self._over = threading.Event()
         self._last = math.inf
 
     def shown(self, agreeing_seconds: float = AGREEING_SECONDS) -> None:
@@ -244,15 +228,9 @@ class PlanningLock:
 
     def renew(self, every_seconds: float) -> None:
         """Renew the lock until it is over."""
-        while not self._over.wait(every_seconds) and time.monotonic() < self._last:
+        while not self.over.wait(every_seconds) and time.monotonic() < self._last:
             with contextlib.suppress(RolloutError):  # whatever it is, beginning meets it again
                 self._journal.renew(_lease_end())
-
-    def give_back(self) -> None:
-        """Let others plan, unless a run has begun."""
-        self._over.set()
-        with contextlib.suppress(RolloutError):  # it ends by itself
-            self._journal.give_back()
 
 
 @contextlib.contextmanager
@@ -267,7 +245,9 @@ def planning_lock(
     try:
         yield lock
     finally:
-        lock.give_back()
+        lock.over.set()
+        with contextlib.suppress(RolloutError):  # it ends by itself
+            store.journal.give_back()
 
 
 def _lease_end() -> str:
@@ -316,11 +296,7 @@ def take_over_run(
 
 
 def run_to_desired(
-    services: RunServices,
-    run: Run,
-    desired: DesiredState,
-    layers: Collection[str],
-    planned: Schedule,
+    services: RunServices, run: Run, desired: DesiredState, layers: Collection[str], planned: Schedule
 ) -> Report:
     """Bring the phase to the desired state and close the run.
 
@@ -393,22 +369,20 @@ def _close(context: Context, report: Report) -> Report:
 
 
 def _follow(operations: Operations, running: Iterable[RunOperation]) -> list[Failure]:
-    """Wait for operations to end, side by side, and return the targets that they did not reach."""
+    """Wait for operations to end, side by side, and return the targets that they did not reach.
+
+    Instances have reasons of their own where it was their import that failed, and none where something else did.
+    """
     failures: list[Failure] = []
     for each, operation in operations.until_over(running):
-        reason = operation.reason or f"operation {each.id} ended {operation.status}"
         left = operations.end(each, operation)
-        own = _import_reasons(operations, each.call) if left else {}
-        failures.extend(Failure(each.call.layer, target, own.get(target) or reason) for target in left)
+        imported = left and each.call.action is Action.IMPORT
+        instances = operations.sets.instances_left(each.set_name) if imported else {}
+        for target in left:
+            reason = operation.reason or f"operation {each.id} ended {operation.status}"
+            if (found := instances.get(target)) and found.reason:
+                reason = (
+                    f"{found.detailed}: {found.reason}; nothing of the stack was changed: see to that, then adopt again"
+                )
+            failures.append(Failure(each.call.layer, target, reason))
     return failures
-
-
-def _import_reasons(operations: Operations, call: Call) -> dict[Target, str]:
-    """The reasons of instances whose import failed; none where something else did."""
-    if call.action is not Action.IMPORT:
-        return {}
-    return {
-        target: f"{each.detailed}: {each.reason}; nothing of the stack was changed: see to that, then adopt again"
-        for target, each in operations.sets.instances_left(call.set_name).items()
-        if each.reason
-    }

@@ -20,7 +20,17 @@ from builders.naming import ARTIFACTS_BUCKET, PACKAGE_KEY, package_version
 from builders.rollout.executor.context import Context, Failure, held_back
 from builders.rollout.executor.current_state import with_overrides
 from builders.rollout.executor.operations import IMMEDIATE, Operations, RunOperation
-from builders.rollout.model import DeployedStack, DesiredState, Instance, StackSet, StackSetSpec, Status, Target, Values
+from builders.rollout.model import (
+    DeployedStack,
+    DesiredState,
+    Instance,
+    LayerTarget,
+    StackSet,
+    StackSetSpec,
+    Status,
+    Target,
+    Values,
+)
 from builders.rollout.plan.calls import Action, Call, concurrent_accounts, operation_preferences, tolerated_accounts
 from builders.rollout.plan.changes import ChangeKind, change_kinds, plain_change_kind
 from builders.rollout.plan.schedule import ScheduledLayer
@@ -349,7 +359,7 @@ class PlainLayerRun:
         self,
         context: Context,
         scheduled: ScheduledLayer,
-        deployed: Mapping[Target, DeployedStack],
+        deployed: Mapping[LayerTarget, DeployedStack],
         needed: Collection[StackSet],
         *,
         changed_before: bool,
@@ -400,7 +410,7 @@ class PlainLayerRun:
     def _require_planned(self, target: Target) -> None:
         """Raise `RolloutError` where the stack is not the one that the plan was made from."""
         name = naming.network_stack(self.layer, self._context.desired.suffix, target.account)
-        where, before = Target(self._spec.account, target.region), self._deployed.get(target)
+        where, before = Target(self._spec.account, target.region), self._deployed.get((self.layer, target))
         now = stacks.standing(self._context.client.reading_shared(where), name, self._spec.template)
         if before is None or now is None:
             same = before is now
@@ -421,7 +431,7 @@ class PlainLayerRun:
                 "`rollout-stacksets status` shows which layers are deployed"
             )
         complete = dataclasses.replace(self._spec, parameters={target: stack.values})
-        if plain_change_kind(complete, self._deployed.get(target), target) is ChangeKind.NOTHING:
+        if plain_change_kind(complete, self._deployed.get((self.layer, target)), target) is ChangeKind.NOTHING:
             return  # what it follows was updated, and put out the same as before
         change_sets.deploy(self._context.client.deploying(stack.target), stack)
 

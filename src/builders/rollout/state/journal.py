@@ -189,13 +189,14 @@ class Journal:
 
     def run(self) -> Run | None:
         """The run that is under way or was the last, with all its entries, as the bucket has it now."""
-        return self._whole(self._object.read()[0])
+        stored, _ = self._object.read()
+        return stored.run and self._whole(stored.run, stored.older)
 
     def look(self, now: str) -> tuple[Run | None, Sequence[EndedRun], Hold | None]:
         """The run as `run` has it, the history, and the lock of a command that plans and asks at that time."""
         stored, _ = self._object.read()
         hold = stored.hold if stored.hold and stored.hold.holds(now) else None
-        return self._whole(stored), self._ended(stored), hold
+        return stored.run and self._whole(stored.run, stored.older), self._ended(stored), hold
 
     def hold(self, hold: Hold) -> None:
         """Take the lock to plan under it. Raises `RolloutError` while a run is RUNNING, or another holds the lock."""
@@ -233,18 +234,25 @@ class Journal:
             before, self._expected = self._object.read()
             if before.running is None:
                 raise RolloutError(f"no rollout of {self._folder.phase_name} is under way; there is nothing to resume")
-            stored = _StoredRun(dataclasses.replace(before.running, owner=owner), before.older)
-            self._write(stored)
-            run = self._whole(stored)
-            assert run is not None
-            return run
+            run = dataclasses.replace(before.running, owner=owner)
+            self._write(_StoredRun(run, before.older))
+            return self._whole(run, before.older)
 
     def record(self, *entries: Entry) -> None:
-        """Write down operations, before their calls and after their end; an entry replaces the one of its id."""
+        """Write down operations, before their calls and after their end; an entry replaces the one of its id.
+
+        Once there are many, those that are over move out of run.json, under a key that is their content.
+        """
         with self._lock:
-            run = self._own()
-            by_id = {each.operation_id: each for each in (*run.entries, *entries)}
-            self._write(self._moved(run, self._stored.older, tuple(by_id.values())))
+            run, older = self._own(), self._stored.older
+            kept = tuple({each.operation_id: each for each in (*run.entries, *entries)}.values())
+            if len(kept) > MOST_ENTRIES:
+                over = _StoredEntries(tuple(each for each in kept if each.state is EntryState.OVER))
+                name = f"runs/{run.id}/{len(older):04}-{digest(to_json(over))[:PAGE_DIGITS]}.json"
+                page = self._folder.json(name, over)
+                page.write(over)
+                older, kept = (*older, page.key), tuple(each for each in kept if each.state is not EntryState.OVER)
+            self._write(_StoredRun(dataclasses.replace(run, entries=kept), older))
 
     def close(self, status: RunStatus, *, good: bool) -> None:
         """End the run and give the lock back."""
@@ -287,51 +295,35 @@ class Journal:
 
         An attempt whose answer was lost conflicts with the next one: what our owner's token wrote is no other run's.
         """
-        ours = {stored.owner, self._stored.owner or stored.owner}
-        try:
-            etag = self._object.write(stored, self._expected)
-        except Conflict as conflict:
-            found, etag = self._object.read()
-            if etag == ABSENT or found.owner not in ours:
-                raise self._taken_over(found) from conflict
-            if to_json(found) != to_json(stored):
-                etag = self._write_again(stored, etag)
+        ours, etag = {stored.owner, self._stored.owner or stored.owner}, self._expected
+        for is_last in (False, True):
+            try:
+                etag = self._object.write(stored, etag)
+                break
+            except Conflict as conflict:
+                found, etag = self._object.read()
+                if is_last or etag == ABSENT or found.owner not in ours:
+                    other = found.hold or found.run
+                    by = f" by {other.by}" if other and other.by else ""
+                    begun = f" ({other.command.value}, begun {other.began}{by})" if other else ""
+                    raise RolloutError(
+                        f"another rollout of {self._folder.phase_name} has taken over{begun}; this one stops"
+                    ) from conflict
+                if to_json(found) == to_json(stored):
+                    break
         self._stored, self._expected = stored, etag
 
-    def _write_again(self, stored: _StoredRun, expected: str) -> str:
-        try:
-            return self._object.write(stored, expected)
-        except Conflict as conflict:
-            found, _ = self._object.read()
-            raise self._taken_over(found) from conflict
-
-    def _moved(self, run: Run, older: tuple[str, ...], entries: tuple[Entry, ...]) -> _StoredRun:
-        """Move entries that are over out of run.json, once there are many. Their key is their content."""
-        if len(entries) > MOST_ENTRIES:
-            over = _StoredEntries(tuple(each for each in entries if each.state is EntryState.OVER))
-            page = self._folder.json(f"runs/{run.id}/{len(older):04}-{digest(to_json(over))[:PAGE_DIGITS]}.json", over)
-            page.write(over)
-            older = (*older, page.key)
-            entries = tuple(each for each in entries if each.state is not EntryState.OVER)
-        return _StoredRun(dataclasses.replace(run, entries=entries), older)
-
-    def _whole(self, stored: _StoredRun) -> Run | None:
+    def _whole(self, run: Run, older: Sequence[str]) -> Run:
+        """A run with the entries that moved out of run.json."""
         entries: list[Entry] = []
-        for key in stored.older:
+        for key in older:
             url, name = self._folder.url(key), key.rpartition("-")[2].removesuffix(".json")
             missing = f"{url} is gone, and with it what this run did; restore it"
             page = self._folder.named(key, name, range(FEWEST_DIGITS, DIGEST_DIGITS + 1), missing)
             entries += from_json(_StoredEntries, page, url).entries
-        return stored.run and dataclasses.replace(stored.run, entries=(*entries, *stored.run.entries))
-
-    def _taken_over(self, found: _StoredRun) -> RolloutError:
-        other = found.hold or found.run
-        begun = f" ({other.command.value}, begun {other.began}{f' by {other.by}' if other.by else ''})" if other else ""
-        return RolloutError(f"another rollout of {self._folder.phase_name} has taken over{begun}; this one stops")
+        return dataclasses.replace(run, entries=(*entries, *run.entries))
 
 
 def _with(past: _History, run: Run) -> _History:
-    if any(each.run == run.id for each in past.runs):
-        return past
     ended = EndedRun(run.id, run.command, run.release, run.began, run.status, run.good, run.to)
-    return _History((*past.runs, ended))
+    return past if any(each.run == run.id for each in past.runs) else _History((*past.runs, ended))

@@ -6,6 +6,9 @@ import contextlib
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from pydantic import Field
 
 from builders.aws.errors import Conflict
 from builders.rollout.model import DesiredState, PlainStackSpec, StackSetSpec
@@ -38,8 +41,11 @@ class _Plain:
 
 
 @dataclass(frozen=True)
-class _Manifest:
-    """The deployed part of a desired state: without waves, preferences, permissions and the order of regions."""
+class Release:
+    """The deployed part of a desired state: without waves, preferences, permissions and the order of regions.
+
+    `texts` are the templates by their digests, which are stored beside it.
+    """
 
     phase: str
     suffix: str
@@ -49,36 +55,28 @@ class _Manifest:
     tags: Mapping[str, str]
     packages: tuple[str, ...]
     digests: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Release:
-    """A stored release. `templates` are by their digests."""
-
-    manifest: _Manifest
-    templates: Mapping[str, str]
+    texts: Annotated[Mapping[str, str], Field(exclude=True)] = field(default_factory=dict)
 
     def desired_state(self, like: DesiredState) -> DesiredState:
         """This release, deployed in the way of another desired state: its waves, preferences and permissions."""
-        stored = self.manifest
         return dataclasses.replace(
             like,
-            phase=stored.phase,
-            suffix=stored.suffix,
+            phase=self.phase,
+            suffix=self.suffix,
             sets={
                 layer: StackSetSpec(
-                    layer, each.name, self.templates[each.template], each.parameters, ungrouped(each.overrides)
+                    layer, each.name, self.texts[each.template], each.parameters, ungrouped(each.overrides)
                 )
-                for layer, each in stored.sets.items()
+                for layer, each in self.sets.items()
             },
             plain={
-                layer: PlainStackSpec(layer, each.account, self.templates[each.template], ungrouped(each.parameters))
-                for layer, each in stored.plain.items()
+                layer: PlainStackSpec(layer, each.account, self.texts[each.template], ungrouped(each.parameters))
+                for layer, each in self.plain.items()
             },
-            needs={layer: frozenset(needs) for layer, needs in stored.needs.items()},
-            tags=stored.tags,
-            packages=stored.packages,
-            digests=stored.digests,
+            needs={layer: frozenset(needs) for layer, needs in self.needs.items()},
+            tags=self.tags,
+            packages=self.packages,
+            digests=self.digests,
         )
 
 
@@ -90,11 +88,10 @@ class Releases:
 
     def save(self, desired: DesiredState) -> str:
         """Keep a release and return its id: 32 hexadecimal digits. Only what is missing is uploaded."""
-        body = to_json(_manifest(desired))
-        name = digest(body)[:ID_DIGITS]
         texts = {each.template for each in desired.sets.values()} | {each.template for each in desired.plain.values()}
         for text in sorted(texts):
             self._keep(_template_key(digest(text)), text.encode())
+        body, name = to_json(_release(desired)), release_id(desired)
         self._keep(self._key(name), body)  # behind what it names, so that no release lacks anything
         return name
 
@@ -103,14 +100,13 @@ class Releases:
         key = self._key(release_id)
         missing = f"there is no release {release_id} of {self._folder.phase_name}: {self._folder.url(key)} is not there"
         body = self._folder.named(key, release_id, (ID_DIGITS, SHORT_ID_DIGITS), missing)
-        manifest = from_json(_Manifest, body, self._folder.url(key))
-        named = {each.template for each in manifest.sets.values()} | {each.template for each in manifest.plain.values()}
-        return Release(manifest, {each: self._template(each, release_id) for each in named})
-
-    def _template(self, name: str, release_id: str) -> str:
-        key = _template_key(name)
-        missing = f"release {release_id} lacks a template: {self._folder.url(key)} is not there"
-        return self._folder.named(key, name, (DIGEST_DIGITS,), missing).decode()
+        found = from_json(Release, body, self._folder.url(key))
+        texts = {}
+        for name in {each.template for each in found.sets.values()} | {each.template for each in found.plain.values()}:
+            key = _template_key(name)
+            missing = f"release {release_id} lacks a template: {self._folder.url(key)} is not there"
+            texts[name] = self._folder.named(key, name, (DIGEST_DIGITS,), missing).decode()
+        return dataclasses.replace(found, texts=texts)
 
     def _keep(self, key: str, body: bytes) -> None:
         """Write it unless it is there: the bucket lets nobody write over it, and what is there is read before use."""
@@ -124,7 +120,7 @@ class Releases:
 
 def release_id(desired: DesiredState) -> str:
     """The id that `Releases.save` gives: the same for the same templates, parameters and targets."""
-    return digest(to_json(_manifest(desired)))[:ID_DIGITS]
+    return digest(to_json(_release(desired)))[:ID_DIGITS]
 
 
 def _template_key(name: str) -> str:
@@ -132,8 +128,8 @@ def _template_key(name: str) -> str:
     return f"rollout/content/{name}"
 
 
-def _manifest(desired: DesiredState) -> _Manifest:
-    return _Manifest(
+def _release(desired: DesiredState) -> Release:
+    return Release(
         phase=desired.phase,
         suffix=desired.suffix,
         sets={

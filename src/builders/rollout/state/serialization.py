@@ -143,7 +143,6 @@ def from_json(form: type[Content], body: bytes, url: str) -> Content:
     """A dataclass from its JSON. Raises `RolloutError` when it is not of that form."""
     try:
         found: Content = _adapter(form).validate_json(body)
-        return found
     except ValidationError as error:
         first = error.errors()[0]
         at = ".".join(map(str, first["loc"]))
@@ -151,6 +150,7 @@ def from_json(form: type[Content], body: bytes, url: str) -> Content:
             f"{url} is not what this version of stackferry writes (at {at or 'its beginning'}: {first['msg']}); "
             "use the version that wrote it, or put an older version of the object back"
         ) from error
+    return found
 
 
 _adapters: dict[Any, TypeAdapter[Any]] = {}
