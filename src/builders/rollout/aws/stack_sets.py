@@ -9,9 +9,8 @@ import contextlib
 import dataclasses
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from builders.aws import stacks
 from builders.aws.calls import ApiCalls
@@ -39,16 +38,14 @@ PAGE = {"MaxResults": 100}
 Request = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class InstanceResult:
+class InstanceResult(NamedTuple):
     """The result of an operation at one instance (ListStackSetOperationResults)."""
 
     status: str
     reason: str = ""
 
 
-@dataclass(frozen=True)
-class ResourceDrift:
+class ResourceDrift(NamedTuple):
     """A property of a resource that is not as its template says, or a whole resource, which has no path.
 
     `difference` is ADD, REMOVE or NOT_EQUAL, of a whole resource MODIFIED or DELETED; values are JSON, or bare.
@@ -67,8 +64,8 @@ class StackSets:
 
     def __init__(self, calls: ApiCalls, permissions: Permissions) -> None:
         self._session = calls.session()
-        # Only sets with service-managed permissions have delegated administrators; others refuse the word.
         self._units: dict[str, dict[Target, str]] = {}
+        # Only sets with service-managed permissions have delegated administrators; others refuse the word.
         self._call_as = {"CallAs": permissions.call_as if permissions.service_managed else "SELF"}
 
     def names(self) -> list[str]:
@@ -126,9 +123,10 @@ class StackSets:
 
         An account may be in another unit since, and rollout.yaml name others.
         """
-        if not call.targets <= self._units.get(call.set_name, {}).keys():
-            self.instances(call.set_name)
         units = self._units.get(call.set_name, {})
+        if not call.targets <= units.keys():
+            self.instances(call.set_name)
+            units = self._units[call.set_name]
         found = tuple(sorted({units[each] for each in call.targets if each in units}))
         if len(found) > UNITS_LIMIT:
             # Not another error: the operation fails by it and its run can end, where a resumed one would meet it again.
@@ -210,19 +208,14 @@ class StackSets:
 
     def detect_drift(self, name: str, operation_id: str, preferences: Preferences) -> None:
         """Begin to detect drift in all instances of a set. Raises `OperationInProgress`, `OperationIdExists`."""
-        request = {"OperationId": operation_id, "OperationPreferences": _operation_preferences(preferences)}
+        request = {"OperationId": operation_id, "OperationPreferences": _preferences(preferences)}
         self._ask("DetectStackSetDrift", StackSetName=name, **request)
 
     def resource_drifts(self, name: str, operation_id: str, target: Target) -> list[ResourceDrift]:
         """The differences of an instance's resources that a detection found to be modified or deleted."""
-        found = self._pages(
-            "ListStackInstanceResourceDrifts",
-            StackSetName=name,
-            OperationId=operation_id,
-            StackInstanceAccount=target.account,
-            StackInstanceRegion=target.region,
-            StackInstanceResourceDriftStatuses=["MODIFIED", "DELETED"],
-        )
+        instance = {"StackInstanceAccount": target.account, "StackInstanceRegion": target.region}
+        which = {"OperationId": operation_id, "StackInstanceResourceDriftStatuses": ["MODIFIED", "DELETED"], **instance}
+        found = self._pages("ListStackInstanceResourceDrifts", StackSetName=name, **which)
         return [drift for each in found for drift in _drifts(each)]
 
     def _ask(self, operation: str, **request: Any) -> Any:
@@ -239,19 +232,18 @@ def _definition(spec: StackSetSpec, permissions: Permissions, tags: Values) -> R
     """
     stacks.require_inline(spec.name, spec.template)
     request: Request = {
+        "PermissionModel": "SERVICE_MANAGED" if permissions.service_managed else "SELF_MANAGED",
         "TemplateBody": spec.template,
         "Parameters": stacks.api_parameters(spec.parameters),
         "Capabilities": stacks.CAPABILITIES,
         "Tags": stacks.api_tags(tags),
         "ManagedExecution": {"Active": True},
     }
-    if permissions.service_managed:
-        return {**request, "PermissionModel": "SERVICE_MANAGED"}
-    if permissions.administration_role_arn:
-        request["AdministrationRoleARN"] = permissions.administration_role_arn
-    if permissions.execution_role_name:
-        request["ExecutionRoleName"] = permissions.execution_role_name
-    return {**request, "PermissionModel": "SELF_MANAGED"}
+    roles = {
+        "AdministrationRoleARN": permissions.administration_role_arn,
+        "ExecutionRoleName": permissions.execution_role_name,
+    }
+    return request | {name: role for name, role in roles.items() if role}
 
 
 def _deployment(call: Call, preferences: Preferences, permissions: Permissions) -> Request:
@@ -266,13 +258,13 @@ def _deployment(call: Call, preferences: Preferences, permissions: Permissions) 
         raise RolloutError(
             f"{call.action.value} of {call.set_name} names no account or no region; nothing was submitted"
         )
-    request: Request = {"Regions": list(call.regions), "OperationPreferences": _in_order(call, preferences)}
-    accounts = list(call.accounts)
+    regions, where = list(call.regions), {"Accounts": list(call.accounts)}
+    request: Request = {"Regions": regions, "OperationPreferences": _preferences(preferences, regions)}
     if permissions.service_managed:
         units = {"OrganizationalUnitIds": list(permissions.units), "AccountFilterType": "INTERSECTION"}
-        request["DeploymentTargets"] = {**units, "Accounts": accounts}
+        request["DeploymentTargets"] = units | where
     else:
-        request["Accounts"] = accounts
+        request |= where
     if call.action is Action.DELETE:
         request["RetainStacks"] = call.retain
     elif call.overrides:
@@ -287,29 +279,21 @@ def _import(call: Call, preferences: Preferences, permissions: Permissions) -> R
     """
     preferences = dataclasses.replace(preferences, max_concurrent="100%", failure_tolerance="100%")
     units = {"OrganizationalUnitIds": list(permissions.units)} if permissions.service_managed else {}
-    return {"StackIds": list(call.stack_ids), "OperationPreferences": _in_order(call, preferences), **units}
+    order = _preferences(preferences, list(call.regions))
+    return {"StackIds": list(call.stack_ids), "OperationPreferences": order, **units}
 
 
-def _in_order(call: Call, preferences: Preferences) -> Request:
+def _preferences(preferences: Preferences, regions: Sequence[str] = ()) -> Request:
     """The preferences with "the order of the Regions where you want to perform the stack operation" (CloudFormation API
     reference, StackSetOperationPreferences): regions in parallel have none."""
-    order = {} if preferences.parallel_regions else {"RegionOrder": list(call.regions)}
-    return {**_operation_preferences(preferences), **order}
-
-
-def _operation_preferences(preferences: Preferences) -> Request:
-    return {
-        "RegionConcurrencyType": "PARALLEL" if preferences.parallel_regions else "SEQUENTIAL",
-        "ConcurrencyMode": preferences.mode.value,
-        **_amount("MaxConcurrent", preferences.max_concurrent),
-        **_amount("FailureTolerance", preferences.failure_tolerance),
-    }
-
-
-def _amount(name: str, amount: str) -> Request:
-    if amount.endswith("%"):
-        return {f"{name}Percentage": int(amount[:-1])}
-    return {f"{name}Count": int(amount)}
+    parallel = preferences.parallel_regions
+    request: Request = {"RegionOrder": regions} if regions and not parallel else {}
+    request["RegionConcurrencyType"] = "PARALLEL" if parallel else "SEQUENTIAL"
+    request["ConcurrencyMode"] = preferences.mode.value
+    amounts = {"MaxConcurrent": preferences.max_concurrent, "FailureTolerance": preferences.failure_tolerance}
+    for name, amount in amounts.items():
+        request[name + ("Percentage" if amount.endswith("%") else "Count")] = int(amount.removesuffix("%"))
+    return request
 
 
 def _instance(found: Mapping[str, Any]) -> Instance:
@@ -339,17 +323,17 @@ def _operation(found: Mapping[str, Any]) -> Operation:
 
 def _drifts(found: Mapping[str, Any]) -> list[ResourceDrift]:
     """The properties in an item of ListStackInstanceResourceDrifts, or the whole resource where it names none."""
-    whole = ResourceDrift(found["LogicalResourceId"], found["ResourceType"], found["StackResourceDriftStatus"])
+    which = found["LogicalResourceId"], found["ResourceType"]
     return [
-        dataclasses.replace(
-            whole,
-            difference=each["DifferenceType"],
-            path=each["PropertyPath"],
+        ResourceDrift(
+            *which,
+            each["DifferenceType"],
+            each["PropertyPath"],
             expected=_bare(each["ExpectedValue"]),
             actual=_bare(each["ActualValue"]),
         )
         for each in found.get("PropertyDifferences", [])
-    ] or [whole]
+    ] or [ResourceDrift(*which, found["StackResourceDriftStatus"])]
 
 
 def _bare(value: str) -> str:

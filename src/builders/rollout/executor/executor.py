@@ -130,8 +130,8 @@ class Executor:
             needed = [state for each in sorted(self._desired.needs.get(layer, ())) if (state := self._sets.get(each))]
             changed_before = any(each.changed for each in upstream)
             scheduled = dataclasses.replace(planned, changes=changes)
-            plain = self._schedule.current.plain
-            run = PlainLayerRun(self._context, scheduled, plain, needed, changed_before=changed_before)
+            current = self._schedule.current
+            run = PlainLayerRun(self._context, scheduled, current, needed, changed_before=changed_before)
         else:
             scheduled, departed = self._as_agreed(planned, skipped)
             left_out |= {target: held_back(reason) for target, reason in departed.items()}

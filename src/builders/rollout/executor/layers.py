@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from queue import SimpleQueue
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 from builders import naming
 from builders.aws import change_sets, stacks
@@ -20,21 +18,11 @@ from builders.naming import ARTIFACTS_BUCKET, PACKAGE_KEY, package_version
 from builders.rollout.executor.context import Context, Failure, held_back
 from builders.rollout.executor.current_state import with_overrides
 from builders.rollout.executor.operations import IMMEDIATE, Operations, RunOperation
-from builders.rollout.model import (
-    DeployedStack,
-    DesiredState,
-    Instance,
-    LayerTarget,
-    StackSet,
-    StackSetSpec,
-    Status,
-    Target,
-    Values,
-)
+from builders.rollout.model import CurrentState, DesiredState, Instance, StackSet, StackSetSpec, Status, Target, Values
 from builders.rollout.plan.calls import Action, Call, concurrent_accounts, operation_preferences, tolerated_accounts
 from builders.rollout.plan.changes import ChangeKind, change_kinds, plain_change_kind
 from builders.rollout.plan.schedule import ScheduledLayer
-from builders.template_bodies import PlainStack, declared_parameters, digest, same_template
+from builders.template_bodies import PlainStack, declared_parameters, digest, parse_template, same_template
 from builders.text import counted_noun
 
 EXCLUSIVE = IMMEDIATE | {Action.UPDATE_SET}
@@ -43,7 +31,7 @@ EXCLUSIVE = IMMEDIATE | {Action.UPDATE_SET}
 MOST_RUNNING = 50
 """Operations of a set under way at one time, each of which is polled by itself: AWS allows few calls a second."""
 
-VPC = "AWS::EC2::VPC"
+VPC, FUNCTION = "AWS::EC2::VPC", "AWS::Lambda::Function"
 INTERFACE_SECONDS = 2700.0
 """So long Lambda may take for the network interfaces of functions that are gone; it says up to 20 minutes."""
 
@@ -63,31 +51,27 @@ class LayerRun:
     ) -> None:
         self.layer = scheduled.layer
         self.state = state
-        self.over = False
-        self.changed = False
+        self.over = self.changed = False
         self.failures: dict[Target, Failure] = {}
         self._context = context
         self._operations = operations
         self._desired = context.desired
         self._spec = context.desired.sets.get(scheduled.layer)
         self._changes = scheduled.changes
-        self._targets = scheduled.changes.keys()
-        self._accounts = len({target.account for target in self._targets})
+        self._accounts = len({target.account for target in scheduled.changes})
         self._calls = deque(scheduled.calls)
         self._running: list[RunOperation] = []
         self._failed_accounts: set[str] = set()
         self._refusal = ""
-        self._next_look = 0.0
         self._reached: set[Target] = set()
         """Where an operation succeeded."""
-        self._settled_until = 0.0
-        self._next_reading = 0.0
+        self._next_look = self._next_reading = self._settled_until = 0.0
         self._interfaces = FunctionInterfaces(context)
 
     @property
     def succeeded(self) -> int:
         """The number of instances that are as desired."""
-        return len(self._targets - self.failures.keys())
+        return len(self._changes.keys() - self.failures.keys())
 
     def advance(self) -> None:
         """Poll the operations that run and begin what may begin; without either, look at the instances and end."""
@@ -168,7 +152,7 @@ class LayerRun:
 
     def _finish(self) -> None:
         """Compare every instance with the desired state: what operations say of themselves is not enough."""
-        now = self._context.clock.now()
+        now, spec = self._context.clock.now(), self._spec
         if self.changed:
             if now < self._next_reading:
                 return
@@ -178,20 +162,19 @@ class LayerRun:
                 return
             self.state = read and with_overrides(self._context.client.sets, self._context.override_cache, read)
         self.over = True
-        for target, left in change_kinds(self._desired, self.layer, self.state, sorted(self._targets)).items():
-            if left is not ChangeKind.NOTHING and target not in self.failures:
+        missed = sorted(self._changes.keys() - self.failures.keys())
+        for target, left in change_kinds(self._desired, self.layer, self.state, missed).items():
+            if left is not ChangeKind.NOTHING:
                 self.failures[target] = self._failure(target, left)
-        if self.changed and self.state is not None and self._spec is not None:
-            reached = [each for each in sorted(self._targets - self.failures.keys()) if self._has_changed(each)]
-            for target, reason in other_code(self._context, self._spec, self.state, reached).items():
-                self.failures[target] = Failure(self.layer, target, reason)
+        if self.changed and self.state and spec:
+            reached = sorted(self._changes.keys() - self.failures.keys())
+            updated = [each for each in reached if self._changes[each] not in (ChangeKind.NOTHING, ChangeKind.DELETE)]
+            for target, reason in other_code(self._context, spec, self.state, updated):
+                self.failures.setdefault(target, Failure(self.layer, target, reason))
         if self._refusal and not self.failures:
-            self.failures = {target: Failure(self.layer, target, self._refusal) for target in self._targets}
+            self.failures = {target: Failure(self.layer, target, self._refusal) for target in self._changes}
         if self._context.observer.detailed:
             self._show(self.state.instances if self.state else {})
-
-    def _has_changed(self, target: Target) -> bool:
-        return self._changes.get(target) not in (None, ChangeKind.NOTHING, ChangeKind.DELETE)
 
     def _is_late(self, instance: Instance) -> bool:
         """Tell whether an instance is listed as if the operation that succeeded there had not begun."""
@@ -221,72 +204,69 @@ class LayerRun:
     def _show_meanwhile(self) -> None:
         """Show where the instances are, but not at every poll of one of many operations."""
         now = self._context.clock.now()
-        if not self._context.observer.detailed or now < self._next_look:
-            return
-        self._next_look = now + self._context.poll_interval.longest * (1 + len(self._targets) // INSTANCES_A_LOOK)
-        self._show(self._context.client.sets.instances_left(self._set_name))
+        if self._context.observer.detailed and now >= self._next_look:
+            looks = 1 + len(self._changes) // INSTANCES_A_LOOK
+            self._next_look = now + self._context.poll_interval.longest * looks
+            self._show(self._context.client.sets.instances_left(self._set_name))
 
     def _show(self, instances: Mapping[Target, Instance]) -> None:
         """Give a word for each target that has an instance or waits for one; of one that is gone there is no more."""
-        absent = self._spec.overrides.keys() - instances.keys() if self._spec else set()
-        states = {target: _word(instances[target]) for target in self._targets & instances.keys()}
-        self._context.observer.targets(self.layer, states | dict.fromkeys(self._targets & absent, "absent"))
+        words = dict.fromkeys(self._spec.overrides if self._spec else (), "absent")
+        for target, each in instances.items():
+            words[target] = each.detailed if each.detailed and each.status is not Status.CURRENT else each.status.value
+        states = {target: words[target] for target in self._changes if target in words}
+        self._context.observer.targets(self.layer, states)
 
 
 SIGNERS = "CodeSigningConfigArn"
 """The parameter of a layer with functions that names who signs packages: Lambda itself refuses other code then."""
 
 
-def other_code(context: Context, spec: StackSetSpec, state: StackSet, targets: Iterable[Target]) -> dict[Target, str]:
+def other_code(
+    context: Context, spec: StackSetSpec, state: StackSet, targets: Iterable[Target]
+) -> Iterator[tuple[Target, str]]:
     """The targets where a function of a layer has other code than its package, and the way to put that back.
 
     Lambda tells the SHA-256 of the package that a function was given (Lambda API reference, FunctionConfiguration). A
     target that cannot be asked is said, and left out.
     """
-    parameters, digests = _package_parameters(spec), context.desired.digests
+    parameters, digests, session = _package_parameters(spec), context.desired.digests, context.client.reading
 
-    def is_comparable(target: Target) -> bool:
+    def comparable(target: Target) -> list[tuple[str, str]]:
+        """The functions whose packages' digests are known, by logical id, each with the parameter of its key."""
         values = spec.values(target)
-        return not values.get(SIGNERS) and any(digests.get(values[key]) for key in parameters.values())
+        return [] if values.get(SIGNERS) else [each for each in parameters if digests.get(values[each[1]])]
 
-    asked = [target for target in targets if target in state.instances and is_comparable(target)]
-    session = context.client.reading
-    answers = attempted(lambda target: functions(session(target), state.instances[target].stack_id), asked)
-    reasons: dict[Target, str] = {}
-    for target, answer in answers:
+    asked = [target for target in targets if target in state.instances and comparable(target)]
+    for target, answer in attempted(lambda each: functions(session(each), state.instances[each].stack_id), asked):
         if isinstance(answer, RolloutError):
             context.observer.say(f"{spec.layer} at {target}: its functions' code is not compared: {answer}")
             continue
         values = spec.values(target)
-        for name, key in sorted(parameters.items()):
-            found, expected = answer.get(name), digests.get(values[key])
-            if found and expected and found.sha256 != expected and target not in reasons:
-                reasons[target] = (
-                    f"{name} runs code whose SHA-256 is {found.sha256}, and that of its package is {expected}; "
-                    f"find out in CloudTrail who called UpdateFunctionCode, then `{_put_back(values, key, found.name)}`"
+        for name, key in comparable(target):
+            found, expected = answer.get(name), digests[values[key]]
+            if found and found.sha256 != expected:
+                version = values.get(package_version(key), "")
+                put_back = (
+                    f"aws lambda update-function-code --function-name {found.name} --s3-bucket "
+                    f"{values[ARTIFACTS_BUCKET]} --s3-key {values[key]}"
+                    f"{f' --s3-object-version {version}' if version else ''}"
                 )
-    return reasons
+                yield (
+                    target,
+                    f"{name} runs code whose SHA-256 is {found.sha256}, and that of its package is {expected}; "
+                    f"find out in CloudTrail who called UpdateFunctionCode, then `{put_back}`",
+                )
 
 
-def _put_back(values: Mapping[str, str], key: str, function: str) -> str:
-    version = values.get(package_version(key), "")
-    return (
-        f"aws lambda update-function-code --function-name {function} --s3-bucket {values[ARTIFACTS_BUCKET]} "
-        f"--s3-key {values[key]}{f' --s3-object-version {version}' if version else ''}"
-    )
-
-
-def _package_parameters(spec: StackSetSpec) -> dict[str, str]:
-    """The functions of a layer whose packages parameters name: {logical id: parameter of the key}."""
-    found = {}
-    if ARTIFACTS_BUCKET in spec.parameters:
-        for name, each in json.loads(spec.template)["Resources"].items():
-            if each["Type"] == "AWS::Lambda::Function":
-                key = each["Properties"].get("Code", {}).get("S3Key")
-                parameter = key.get("Ref", "") if isinstance(key, dict) else ""
-                if parameter.endswith(PACKAGE_KEY) and parameter in spec.parameters:
-                    found[name] = parameter
-    return found
+def _package_parameters(spec: StackSetSpec) -> list[tuple[str, str]]:
+    """The functions of a layer whose packages parameters name: logical ids and the parameters of the keys, sorted."""
+    if ARTIFACTS_BUCKET not in spec.parameters:
+        return []
+    resources = parse_template(spec.template)["Resources"].items()
+    codes = {name: each["Properties"].get("Code", {}) for name, each in resources if each["Type"] == FUNCTION}
+    keys = {name: code["S3Key"].get("Ref", "") for name, code in codes.items() if isinstance(code.get("S3Key"), dict)}
+    return sorted(each for each in keys.items() if each[1].endswith(PACKAGE_KEY) and each[1] in spec.parameters)
 
 
 class FunctionInterfaces:
@@ -325,10 +305,6 @@ class FunctionInterfaces:
             return 0
 
 
-def _word(instance: Instance) -> str:
-    return "CURRENT" if instance.status is Status.CURRENT else instance.detailed or instance.status.value
-
-
 def network_stack(desired: DesiredState, layer: str, target: Target, outputs: Iterable[Values]) -> PlainStack:
     """The stack in the network account for one target; `outputs` of the layers before fill what the phase leaves open.
 
@@ -351,15 +327,15 @@ MOST_STACKS = 16
 class PlainLayerRun:
     """A layer of a wave that plain stacks carry. It needs no journal: deploying a stack again changes nothing.
 
-    `needed` are the sets whose outputs fill parameters; where layers before it `changed_before`, each stack is deployed
-    again that those outputs reach.
+    `current` is what the plan was made from, `needed` are the sets whose outputs fill parameters; where layers before
+    it `changed_before`, each stack is deployed again that those outputs reach.
     """
 
     def __init__(
         self,
         context: Context,
         scheduled: ScheduledLayer,
-        deployed: Mapping[LayerTarget, DeployedStack],
+        current: CurrentState,
         needed: Collection[StackSet],
         *,
         changed_before: bool,
@@ -368,19 +344,15 @@ class PlainLayerRun:
         self.failures: dict[Target, Failure] = {}
         self._context = context
         self._spec = context.desired.plain[scheduled.layer]
-        self._targets = scheduled.changes.keys()
-        self._deployed = deployed
+        self._changes = scheduled.changes
+        self._current = current
         self._needed = needed
-        self._running: dict[Future[None], Target] = {}
-        self._done: SimpleQueue[Future[None]] = SimpleQueue()
         pool = ThreadPoolExecutor(MOST_STACKS)
-        for target, kind in scheduled.changes.items():
-            if kind is ChangeKind.DELETE:
-                self._running[pool.submit(self._delete, target)] = target
-            elif kind is not ChangeKind.NOTHING or (changed_before and target in self._spec.parameters):
-                self._running[pool.submit(self._deploy, target)] = target
-        for future in self._running:
-            future.add_done_callback(self._done.put)
+        self._running = {
+            pool.submit(self._carry_out, target): target
+            for target, kind in scheduled.changes.items()
+            if kind is not ChangeKind.NOTHING or (changed_before and target in self._spec.parameters)
+        }
         pool.shutdown(wait=False)
         self.over = False
         self.changed = bool(self._running)
@@ -389,12 +361,11 @@ class PlainLayerRun:
     @property
     def succeeded(self) -> int:
         """The number of stacks that are as desired."""
-        return len(self._targets - self.failures.keys())
+        return len(self._changes.keys() - self.failures.keys())
 
     def advance(self) -> None:
         """Collect what has ended. Raises `Unreachable`, and whatever is no error of one target."""
-        while not self._done.empty():
-            future = self._done.get()
+        for future in [each for each in self._running if each.done()]:
             target, word = self._running.pop(future), "CURRENT"
             try:
                 future.result()
@@ -407,23 +378,23 @@ class PlainLayerRun:
                 self._context.observer.targets(self.layer, {target: word})
         self.over = not self._running
 
-    def _require_planned(self, target: Target) -> None:
-        """Raise `RolloutError` where the stack is not the one that the plan was made from."""
+    def _carry_out(self, target: Target) -> None:
+        """Deploy or delete a target's stack. Raises `RolloutError`, also where it is not as it was planned from."""
+        client, where = self._context.client, Target(self._spec.account, target.region)
         name = naming.network_stack(self.layer, self._context.desired.suffix, target.account)
-        where, before = Target(self._spec.account, target.region), self._deployed.get((self.layer, target))
-        now = stacks.standing(self._context.client.reading_shared(where), name, self._spec.template)
+        before = self._current.plain.get((self.layer, target))
+        now = stacks.standing(client.reading_shared(where), name, self._spec.template)
         if before is None or now is None:
             same = before is now
         else:
             same = before.parameters == now.parameters and same_template(before.template, now.template)
         if not same:
             raise RolloutError(held_back("its stack was changed since the plan"))
-
-    def _deploy(self, target: Target) -> None:
-        self._require_planned(target)
+        if self._changes[target] is ChangeKind.DELETE:
+            change_sets.delete(client.deploying(where), name)
+            return
         instances = [state.instances[target] for state in self._needed if target in state.instances]
-        session = self._context.client.reading(target)
-        outputs = [stacks.outputs(session, each.stack_id) for each in instances]
+        outputs = [stacks.outputs(client.reading(target), each.stack_id) for each in instances]
         stack = network_stack(self._context.desired, self.layer, target, outputs)
         if missing := stack.missing:
             raise RolloutError(
@@ -431,11 +402,6 @@ class PlainLayerRun:
                 "`rollout-stacksets status` shows which layers are deployed"
             )
         complete = dataclasses.replace(self._spec, parameters={target: stack.values})
-        if plain_change_kind(complete, self._deployed.get((self.layer, target)), target) is ChangeKind.NOTHING:
-            return  # what it follows was updated, and put out the same as before
-        change_sets.deploy(self._context.client.deploying(stack.target), stack)
-
-    def _delete(self, target: Target) -> None:
-        self._require_planned(target)
-        name = naming.network_stack(self.layer, self._context.desired.suffix, target.account)
-        change_sets.delete(self._context.client.deploying(Target(self._spec.account, target.region)), name)
+        # Where nothing changes, what it follows was updated, and put out the same as before.
+        if plain_change_kind(complete, before, target) is not ChangeKind.NOTHING:
+            change_sets.deploy(client.deploying(stack.target), stack)
