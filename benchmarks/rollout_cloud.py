@@ -85,13 +85,13 @@ class Phase:
         """Begin a run and carry it out to its end."""
         release = desired(version)
         services = RunServices(self.client, self.store, Clock(), QUICK, Observer())
-        found = current_state.read_current_state(self.client, self.store.overrides(), SUFFIX, LAYERS, ())
+        found = current_state.read_current_state(self.client, self.store.overrides(), release, LAYERS)
         run = begin_run(services, Command.APPLY, self.store.releases.save(release), ())
         return run_to_desired(services, run, release, LAYERS, make_schedule(release, found)).good
 
     def settled(self, version: str) -> bool:
         """Plan, and expect nothing to do; no instance is asked for by itself."""
-        found = current_state.read_current_state(self.client, self.store.overrides(), SUFFIX, LAYERS, ())
+        found = current_state.read_current_state(self.client, self.store.overrides(), desired(version), LAYERS)
         alone = self.client.calls.counts["cloudformation:DescribeStackInstance"]
         return make_plan(desired(version), found).nothing_to_do and not alone
 

@@ -105,10 +105,7 @@ class LargePhase:
 
     def current(self) -> CurrentState:
         """Read it, as every command does."""
-        routes = self.desired.plain.values()
-        return current_state.read_current_state(
-            self.client, self.store.overrides(), self.desired.suffix, _carried(), routes
-        )
+        return current_state.read_current_state(self.client, self.store.overrides(), self.desired, _carried())
 
     def status(self) -> StatusView:
         """The view of `status`."""

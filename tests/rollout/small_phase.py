@@ -140,7 +140,7 @@ class SmallPhase:
     def current(self) -> CurrentState:
         from builders.rollout.executor import current_state
 
-        return current_state.read_current_state(self.client, self.store.overrides(), SUFFIX, LAYERS, ())
+        return current_state.read_current_state(self.client, self.store.overrides(), self.desired(), LAYERS)
 
     def plan(self, desired: DesiredState, command: Command = Command.APPLY) -> Plan:
         return make_plan(desired, self.current(), back=command is not Command.APPLY)

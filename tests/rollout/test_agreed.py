@@ -149,7 +149,7 @@ def carried_out(
     client = simulated_client(simulation)
     store = Store(client.objects("us-east-1"), "bucket", "dev")
     layers = ("network", "database")
-    schedule = make_schedule(desired, read_current_state(client, store.overrides(), "dev", layers, ()))
+    schedule = make_schedule(desired, read_current_state(client, store.overrides(), desired, layers))
     colleague = Colleague(simulation, desired)
     for move in first:
         colleague.move(*move)

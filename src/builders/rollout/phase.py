@@ -60,8 +60,7 @@ class Phase(PhaseConnection):
 
     def current(self) -> CurrentState:
         """Read the phase as it is."""
-        routes = self.desired.plain.values()
-        return read_current_state(self.client, self.store.overrides(), self.desired.suffix, self.layers, routes)
+        return read_current_state(self.client, self.store.overrides(), self.desired, self.layers)
 
 
 def connect(

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import sys
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from builders import naming
 from builders.aws import resources, stacks
@@ -17,48 +18,34 @@ from builders.errors import RolloutError
 from builders.rollout.aws.client import Client
 from builders.rollout.aws.stack_sets import StackSets
 from builders.rollout.executor.context import Report
-from builders.rollout.model import (
-    CurrentState,
-    DeployedStack,
-    DesiredState,
-    LayerTarget,
-    PlainStackSpec,
-    StackSet,
-    Status,
-    Target,
-)
+from builders.rollout.model import CurrentState, DeployedStack, DesiredState, LayerTarget, StackSet, Status, Target
 from builders.rollout.plan.schedule import stacks_to_read
 from builders.rollout.state.store import OverrideCache
 from builders.template_bodies import parse_template
 
 
 def read_current_state(
-    client: Client, cache: OverrideCache, suffix: str, layers: Collection[str], routes: Iterable[PlainStackSpec]
+    client: Client, cache: OverrideCache, desired: DesiredState, layers: Collection[str]
 ) -> CurrentState:
     """Read those layers of a phase that have a set, and the plain stacks of every target of the phase."""
     sets = client.sets
-    names = sets.existing(layers, suffix)
-    found: dict[str, StackSet] = {}
-    for layer, state in concurrently(lambda layer: sets.read(layer, names[layer]), names):
-        if state is not None:
-            found[layer] = with_overrides(sets, cache, state)
-
+    names = sets.existing(layers, desired.suffix)
+    read = concurrently(lambda layer: sets.read(layer, names[layer]), names)
+    found = {layer: with_overrides(sets, cache, state) for layer, state in read if state}
     targets = {target for state in found.values() for target in state.instances}
-    named: dict[Target, dict[str, tuple[PlainStackSpec, Target]]] = defaultdict(dict)
-    for each in routes:
+    keys: dict[tuple[Target, str], LayerTarget] = {}
+    templates: dict[Target, dict[str, str]] = defaultdict(dict)
+    for each in desired.plain.values():
         for target in targets | each.parameters.keys():
-            name = naming.network_stack(each.layer, suffix, target.account)
-            named[Target(each.account, target.region)][name] = each, target
-
-    def read(where: Target) -> dict[str, DeployedStack]:
-        templates = {name: spec.template for name, (spec, _) in named[where].items()}
-        return stacks.standing_of(client.reading_shared(where), templates)
-
-    plain: dict[LayerTarget, DeployedStack] = {}
-    for where, present in concurrently(read, sorted(named)):
-        asked = {name: (spec.layer, target) for name, (spec, target) in named[where].items()}
-        plain |= {asked[name]: stack for name, stack in present.items()}
-    return CurrentState(dict(sorted(found.items())), plain=dict(sorted(plain.items(), key=lambda item: item[0])))
+            where = Target(each.account, target.region)
+            name = naming.network_stack(each.layer, desired.suffix, target.account)
+            keys[where, name] = each.layer, target
+            templates[where][name] = each.template
+    standing = concurrently(
+        lambda where: stacks.standing_of(client.reading_shared(where), templates[where]), sorted(templates)
+    )
+    plain = {keys[where, name]: stack for where, present in standing for name, stack in present.items()}
+    return CurrentState(dict(sorted(found.items())), plain={key: plain[key] for key in sorted(plain)})
 
 
 def read_set(sets: StackSets, cache: OverrideCache, layer: str, name: str) -> StackSet | None:
@@ -101,15 +88,13 @@ def read_changing_stacks(
     ids = {(layer, target): stack_id for layer, target, stack_id in stacks_to_read(desired, current)}
     deployed: dict[LayerTarget, DeployedStack] = {}
     unread: dict[LayerTarget, str] = {}
-    bodies: dict[str, str] = {}
     for (layer, target), answer in read_stacks(client, ids):
         if isinstance(answer, RolloutError):
             say(f"{layer} at {target} is not looked at: {answer}")
             unread[layer, target] = str(answer)
         elif answer is not None:
             # Each answer brings its own copy of what is mostly the same text, of up to 50 KB.
-            body = bodies.setdefault(answer.template, answer.template)
-            deployed[layer, target] = dataclasses.replace(answer, template=body)
+            deployed[layer, target] = dataclasses.replace(answer, template=sys.intern(answer.template))
     # An update or a deletion would meet the task, and DMS refuses to change one that runs.
     with_task = [key for key, stack in deployed.items() if _has_task(stack.template)]
     tasks = concurrently(lambda key: resources.has_running_task(client.reading(key[1]), ids[key]), with_task)

@@ -304,7 +304,8 @@ def run_to_desired(
     held back. Raises `RolloutError`, and leaves the run to be resumed, where AWS cannot be asked any more.
     """
     context = _context(services, run, desired)
-    current = read_current_state(context.client, context.override_cache, desired.suffix, layers, ())
+    sets_alone = dataclasses.replace(desired, plain={})
+    current = read_current_state(context.client, context.override_cache, sets_alone, layers)
     resumed = frozenset(target for entry in run.entries for target in entry.call.targets)
     report = Executor(context, planned, current, resumed).run()
     if report.good:

@@ -12,7 +12,7 @@ import random
 import secrets
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -292,7 +292,9 @@ class Operations(Poller[RunOperation]):
             left = polled.call.targets & self.sets.instances_left(polled.set_name).keys()
             if not left:
                 return polled.ended("SUCCEEDED")
-            polled.call = _within(polled.call, left)
+            accounts = tuple(sorted({each.account for each in left}))
+            regions = tuple(region for region in polled.call.regions if any(each.region == region for each in left))
+            polled.call = dataclasses.replace(polled.call, accounts=accounts, regions=regions)
             self._submit(polled)
         return polled.ended("SUCCEEDED") if polled.call.action in IMMEDIATE else None
 
@@ -326,16 +328,6 @@ class Operations(Poller[RunOperation]):
 
     def _submit(self, polled: RunOperation) -> None:
         self.sets.submit(polled.call, self._context.desired, polled.id, polled.preferences)
-
-
-def _within(call: Call, left: Collection[Target]) -> Call:
-    """The call without the accounts and regions of which no instance is left."""
-    accounts, regions = {each.account for each in left}, {each.region for each in left}
-    return dataclasses.replace(
-        call,
-        accounts=tuple(each for each in call.accounts if each in accounts),
-        regions=tuple(each for each in call.regions if each in regions),
-    )
 
 
 def _operation(entry: Entry, preferences: Preferences) -> RunOperation:

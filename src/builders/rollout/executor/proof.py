@@ -6,6 +6,7 @@ that its run brought, a digest of all that the release is, and with a digest of 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection
 
 from builders import naming
@@ -75,10 +76,8 @@ def is_deployed(sets: StackSets, suffix: str, layers: Collection[str], release: 
 
     StackSets does not tell how long it keeps operations, and a set that is deleted takes its own along.
     """
-    for name in sets.existing(layers, suffix).values():
-        if any(each.startswith(f"{release}-") for each in sets.operation_ids(name)):
-            return True
-    return False
+    names = sets.existing(layers, suffix).values()
+    return any(each.startswith(f"{release}-") for name in names for each in sets.operation_ids(name))
 
 
 def is_call_of(run: Run, desired: DesiredState, call: Call) -> bool:
@@ -94,9 +93,7 @@ def _is_known(sets: StackSets, run: Run, suffix: str) -> bool:
     for entry in reversed(run.entries):
         ours = entry.call.set_name == naming.stack_set(entry.call.layer, suffix)
         if ours and entry.call.action not in IMMEDIATE and entry.operation_id.startswith(f"{run.id_prefix}-"):
-            try:
+            with contextlib.suppress(StackSetNotFound):
                 if sets.operation(entry.call.set_name, entry.operation_id) is not None:
                     return True
-            except StackSetNotFound:
-                continue
     return False

@@ -233,7 +233,7 @@ class Journal:
         with self._lock:
             before, self._expected = self._object.read()
             if before.running is None:
-                raise RolloutError(f"no rollout of {self._folder.phase_name} is under way; there is nothing to resume")
+                raise RolloutError(f"no rollout of {self._folder.phase} is under way; there is nothing to resume")
             run = dataclasses.replace(before.running, owner=owner)
             self._write(_StoredRun(run, before.older))
             return self._whole(run, before.older)
@@ -274,14 +274,14 @@ class Journal:
         before, self._expected = self._object.read()
         if (run := before.running) and run.owner != owner:
             raise RolloutError(
-                f"a rollout of {self._folder.phase_name} is not over: {run}, begun {run.began}"
+                f"a rollout of {self._folder.phase} is not over: {run}, begun {run.began}"
                 f"{f' by {run.by}' if run.by else ''}; if nobody runs it any more, resume it first: "
                 "`rollout-stacksets resume` goes on with it, `rollout-stacksets resume --end` ends it"
             )
         hold = before.hold
         if hold and hold.owner != owner and hold.holds(now):
             raise RolloutError(
-                f"{hold.by} holds {self._folder.phase_name} since {hold.began}, to plan and agree to "
+                f"{hold.by} holds {self._folder.phase} since {hold.began}, to plan and agree to "
                 f"{hold.command.value}: wait until that is over; if nobody is there any more, it ends at {hold.until}"
             )
         return before
@@ -307,7 +307,7 @@ class Journal:
                     by = f" by {other.by}" if other and other.by else ""
                     begun = f" ({other.command.value}, begun {other.began}{by})" if other else ""
                     raise RolloutError(
-                        f"another rollout of {self._folder.phase_name} has taken over{begun}; this one stops"
+                        f"another rollout of {self._folder.phase} has taken over{begun}; this one stops"
                     ) from conflict
                 if to_json(found) == to_json(stored):
                     break

@@ -98,7 +98,7 @@ class Releases:
     def load(self, release_id: str) -> Release:
         """A release with its templates. Raises `RolloutError` when it, or what it names, is not there."""
         key = self._key(release_id)
-        missing = f"there is no release {release_id} of {self._folder.phase_name}: {self._folder.url(key)} is not there"
+        missing = f"there is no release {release_id} of {self._folder.phase}: {self._folder.url(key)} is not there"
         body = self._folder.named(key, release_id, (ID_DIGITS, SHORT_ID_DIGITS), missing)
         found = from_json(Release, body, self._folder.url(key))
         texts = {}

@@ -37,11 +37,7 @@ class Folder:
     bucket: str
     suffix: str
     phase: str = ""
-
-    @property
-    def phase_name(self) -> str:
-        """The name in messages: the phase, or the suffix for a caller who gives no phase."""
-        return self.phase or self.suffix
+    """The name in messages."""
 
     def key(self, name: str) -> str:
         """The key of what belongs to the suffix alone."""

@@ -23,16 +23,14 @@ class Store:
     """The state of one suffix; messages name the phase."""
 
     def __init__(self, objects: Objects, bucket: str, suffix: str, phase: str = "") -> None:
-        folder = Folder(objects, bucket, suffix, phase)
+        folder = Folder(objects, bucket, suffix, phase or suffix)
         self.journal = Journal(folder)
         self.releases = Releases(folder)
         self._overrides = folder.json("known.json", StoredOverrides())
 
     def overrides(self) -> OverrideCache:
         """Read the override cache, with what the operations of a run under way have done."""
-        stored, _ = self._overrides.read()
-        cache = OverrideCache(stored)
-        run = self.journal.run()
+        cache, run = OverrideCache(self._overrides.read()[0]), self.journal.run()
         if run and run.status is RunStatus.RUNNING:
             cache.apply(run.entries)
         return cache
@@ -49,18 +47,16 @@ class Store:
         releases: list[str] = []
         for run in self.journal.history():
             if run.command is Command.ROLLBACK and run.to in releases:
-                del releases[_last_index(releases, run.to) + 1 :]
+                while releases[-1] != run.to:
+                    releases.pop()
                 if run.good:
                     releases[-1] = run.release
             elif run.command in (Command.APPLY, Command.ADOPT) and run.good and releases[-1:] != [run.release]:
                 releases.append(run.release)
         if before in releases:
-            del releases[_last_index(releases, before) :]
+            while releases.pop() != before:
+                pass
         return releases[-1] if releases else None
-
-
-def _last_index(releases: list[str], release: str) -> int:
-    return len(releases) - 1 - releases[::-1].index(release)
 
 
 @dataclass(frozen=True)
@@ -80,9 +76,6 @@ class StoredOverrides:
 
     groups: tuple[_Group, ...] = ()
     reached: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
-
-
-_NONE: frozenset[str] = frozenset()
 
 
 class OverrideCache:
@@ -106,7 +99,7 @@ class OverrideCache:
         """
         last, confirmed = instance.last_operation_id, self._passed_by[layer]
         operation_id, overrides = self._overrides[layer].get(instance.target, ("", None))
-        passed_by = confirmed.get(instance.target, _NONE)
+        passed_by = confirmed.get(instance.target, frozenset())
         if instance.status is Status.CURRENT or (
             instance.status is Status.OUTDATED and instance.detailed == "SUCCEEDED"
         ):
@@ -115,7 +108,7 @@ class OverrideCache:
             known = instance.detailed == "PENDING" and bool(passed_by) and last in {operation_id, *passed_by}
         if not known:
             return None
-        confirmed.setdefault(instance.target, _NONE)
+        confirmed.setdefault(instance.target, frozenset())
         return overrides
 
     def behind(self, layer: str, target: Target) -> bool:
@@ -129,7 +122,7 @@ class OverrideCache:
     def learn(self, layer: str, instance: Instance, overrides: Values) -> None:
         """Keep what DescribeStackInstance said of an instance."""
         self._overrides[layer][instance.target] = (instance.last_operation_id, overrides)
-        self._passed_by[layer].setdefault(instance.target, _NONE)
+        self._passed_by[layer].setdefault(instance.target, frozenset())
 
     def apply(self, entries: Iterable[Entry]) -> None:
         """Follow operations of ours in their order. Applying the same ones again changes nothing.
