@@ -32,10 +32,6 @@ class PollInterval:
     first: float = 1.0
     longest: float = 15.0
 
-    def next(self, last: float | None) -> float:
-        """The next pause; none before means the first."""
-        return self.first if last is None else min(last * 1.5, self.longest)
-
 
 class Observer:
     """Learns of the events of a run in their order. This one ignores them; subclasses show them."""

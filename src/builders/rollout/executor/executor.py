@@ -89,7 +89,7 @@ class Executor:
         self._context.observer.wave(wave.name, len(targets))
         runs = self._run_layers(scheduled.staying)
         for run in runs:
-            self.report.succeeded[run.layer] += run.succeeded
+            self.report.succeeded[run.layer] += len(run.targets - run.failures.keys())
         runs += self._run_layers(scheduled.leaving)
         failed: set[str] = set()
         for run in runs:

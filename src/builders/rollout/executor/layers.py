@@ -19,7 +19,7 @@ from builders.rollout.executor.context import Context, Failure, held_back
 from builders.rollout.executor.current_state import with_overrides
 from builders.rollout.executor.operations import IMMEDIATE, Operations, RunOperation
 from builders.rollout.model import CurrentState, DesiredState, Instance, StackSet, StackSetSpec, Status, Target, Values
-from builders.rollout.plan.calls import Action, Call, concurrent_accounts, operation_preferences, tolerated_accounts
+from builders.rollout.plan.calls import Action, concurrent_accounts, operation_preferences, tolerated_accounts
 from builders.rollout.plan.changes import ChangeKind, change_kinds, plain_change_kind
 from builders.rollout.plan.schedule import ScheduledLayer
 from builders.template_bodies import PlainStack, declared_parameters, digest, parse_template, same_template
@@ -44,18 +44,20 @@ INSTANCES_A_LOOK = 1000
 
 
 class LayerRun:
-    """A layer of a wave that a stack set carries. `failures` grows, and is complete when the run is `over`."""
+    """A layer of a wave that a stack set carries. Once it is `over`, `targets` but for `failures` are as desired."""
 
     def __init__(
         self, context: Context, operations: Operations, scheduled: ScheduledLayer, state: StackSet | None
     ) -> None:
         self.layer = scheduled.layer
+        self.targets = scheduled.changes.keys()
         self.state = state
         self.over = self.changed = False
         self.failures: dict[Target, Failure] = {}
         self._context = context
         self._operations = operations
         self._desired = context.desired
+        self._set_name = naming.stack_set(scheduled.layer, context.desired.suffix)
         self._spec = context.desired.sets.get(scheduled.layer)
         self._changes = scheduled.changes
         self._accounts = len({target.account for target in scheduled.changes})
@@ -66,12 +68,7 @@ class LayerRun:
         self._reached: set[Target] = set()
         """Where an operation succeeded."""
         self._next_look = self._next_reading = self._settled_until = 0.0
-        self._interfaces = FunctionInterfaces(context)
-
-    @property
-    def succeeded(self) -> int:
-        """The number of instances that are as desired."""
-        return len(self._changes.keys() - self.failures.keys())
+        self._next_clearing = self._clearing_until = 0.0
 
     def advance(self) -> None:
         """Poll the operations that run and begin what may begin; without either, look at the instances and end."""
@@ -79,7 +76,7 @@ class LayerRun:
             self._poll(running)
         if self._operations.refuted:
             self._calls.clear()
-        while self._may_begin() and self._interfaces.are_gone(self._calls[0], self.state):
+        while self._may_begin() and self._interfaces_are_gone():
             call = self._calls.popleft()
             self.changed = True
             accounts, failed = len(call.accounts), len(self._failed_accounts)
@@ -104,6 +101,37 @@ class LayerRun:
         busy = sum(len(each.accounts) for each in running if not set(each.regions).isdisjoint(call.regions))
         most = concurrent_accounts(preferences, self._accounts)
         return len(running) < MOST_RUNNING and busy + len(call.accounts) <= most
+
+    def _interfaces_are_gone(self) -> bool:
+        """Return whether the next call may begin: a deletion of VPCs waits for the network interfaces of functions.
+
+        They outlive the functions, until Lambda detaches them; those that are detached are cleared.
+        """
+        call, state, now = self._calls[0], self.state, self._context.clock.now()
+        if call.action is not Action.DELETE or call.retain or not state or f'"{VPC}"' not in state.template:
+            return True
+        if now < self._next_clearing:
+            return False
+        self._next_clearing = now + self._context.poll_interval.longest
+        self._clearing_until = self._clearing_until or now + INTERFACE_SECONDS
+        there = call.targets & state.instances.keys()
+        attached = sum(number for _, number in concurrently(self._clear_interfaces, there))
+        if attached and now < self._clearing_until:
+            self._context.observer.say(
+                f"{self.layer}: {counted_noun(attached, 'network interface')} of functions still there; Lambda takes "
+                "them down within 20 minutes, and the VPC is deleted then"
+            )
+        return not attached or now >= self._clearing_until
+
+    def _clear_interfaces(self, target: Target) -> int:
+        client, stack_id = self._context.client, self.state.instances[target].stack_id if self.state else ""
+        try:
+            found = stacks.resources(client.reading(target), stack_id) if stack_id else ()
+            vpcs = [each.physical_id for each in found if each.type == VPC]
+            return clear_function_interfaces(client.deploying(target), vpcs)
+        except RolloutError as error:
+            self._context.observer.say(f"{target}: network interfaces of functions cannot be looked for: {error}")
+            return 0
 
     def _poll(self, running: RunOperation) -> None:
         operation = self._operations.poll(running)
@@ -162,12 +190,12 @@ class LayerRun:
                 return
             self.state = read and with_overrides(self._context.client.sets, self._context.override_cache, read)
         self.over = True
-        missed = sorted(self._changes.keys() - self.failures.keys())
-        for target, left in change_kinds(self._desired, self.layer, self.state, missed).items():
+        asked = sorted(self.targets - self.failures.keys())
+        for target, left in change_kinds(self._desired, self.layer, self.state, asked).items():
             if left is not ChangeKind.NOTHING:
                 self.failures[target] = self._failure(target, left)
         if self.changed and self.state and spec:
-            reached = sorted(self._changes.keys() - self.failures.keys())
+            reached = sorted(self.targets - self.failures.keys())
             updated = [each for each in reached if self._changes[each] not in (ChangeKind.NOTHING, ChangeKind.DELETE)]
             for target, reason in other_code(self._context, spec, self.state, updated):
                 self.failures.setdefault(target, Failure(self.layer, target, reason))
@@ -181,25 +209,18 @@ class LayerRun:
         waiting = instance.status is not Status.CURRENT and instance.detailed in ("PENDING", "RUNNING")
         return waiting and instance.target in self._reached
 
-    @property
-    def _set_name(self) -> str:
-        return self.state.name if self.state else self._desired.sets[self.layer].name
-
     def _failure(self, target: Target, left: ChangeKind) -> Failure:
-        instance = self.state.instances.get(target) if self.state else None
-        if left is ChangeKind.INOPERABLE and instance and instance.detailed == "FAILED_IMPORT":
-            reason = f"FAILED_IMPORT: {instance.reason}; mend that, then `rollout-stacksets adopt` again"
+        found = (self.state.instances if self.state else {}).get(target, Instance(target, Status.OUTDATED, "PENDING"))
+        before = self._refusal or self._operations.refuted or "not begun: an operation before it failed"
+        reason = found.reason or before
+        if left is ChangeKind.INOPERABLE and found.detailed == "FAILED_IMPORT":
+            reason = f"FAILED_IMPORT: {found.reason}; mend that, then `rollout-stacksets adopt` again"
         elif left is ChangeKind.INOPERABLE:
             reason = (
-                f"INOPERABLE: {instance.reason if instance else ''}; detach it with `rollout-stacksets remove "
-                f"--account {target.account}`, delete its stack by hand, then apply again"
+                f"INOPERABLE: {found.reason}; detach it with `rollout-stacksets remove --account {target.account}`, "
+                "delete its stack by hand, then apply again"
             )
-        elif instance is not None and instance.reason:
-            reason = instance.reason
-        else:
-            reason = self._refusal or self._operations.refuted or "not begun: an operation before it failed"
-        skipped = instance is None or instance.detailed in ("PENDING", "CANCELLED")
-        return Failure(self.layer, target, reason, skipped, instance.stack_id if instance else "")
+        return Failure(self.layer, target, reason, found.detailed in ("PENDING", "CANCELLED"), found.stack_id)
 
     def _show_meanwhile(self) -> None:
         """Show where the instances are, but not at every poll of one of many operations."""
@@ -269,42 +290,6 @@ def _package_parameters(spec: StackSetSpec) -> list[tuple[str, str]]:
     return sorted(each for each in keys.items() if each[1].endswith(PACKAGE_KEY) and each[1] in spec.parameters)
 
 
-class FunctionInterfaces:
-    """The network interfaces of functions, which outlive these in the VPC that is to be deleted after them."""
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self._next_look = 0.0
-        self._until = 0.0
-
-    def are_gone(self, call: Call, state: StackSet | None) -> bool:
-        """Return whether a call may begin: a deletion of VPCs waits for Lambda, and clears what it has detached."""
-        if call.action is not Action.DELETE or call.retain or not state or f'"{VPC}"' not in state.template:
-            return True
-        now = self._context.clock.now()
-        if now < self._next_look:
-            return False
-        self._next_look, self._until = now + self._context.poll_interval.longest, self._until or now + INTERFACE_SECONDS
-        ids = {target: state.instances[target].stack_id for target in call.targets & state.instances.keys()}
-        attached = sum(number for _, number in concurrently(lambda target: self._clear(target, ids[target]), ids))
-        if attached and now < self._until:
-            self._context.observer.say(
-                f"{call.layer}: {counted_noun(attached, 'network interface')} of functions still there; Lambda takes "
-                "them down within 20 minutes, and the VPC is deleted then"
-            )
-        return not attached or now >= self._until
-
-    def _clear(self, target: Target, stack_id: str) -> int:
-        client = self._context.client
-        try:
-            found = stacks.resources(client.reading(target), stack_id) if stack_id else ()
-            vpcs = [each.physical_id for each in found if each.type == VPC]
-            return clear_function_interfaces(client.deploying(target), vpcs)
-        except RolloutError as error:
-            self._context.observer.say(f"{target}: network interfaces of functions cannot be looked for: {error}")
-            return 0
-
-
 def network_stack(desired: DesiredState, layer: str, target: Target, outputs: Iterable[Values]) -> PlainStack:
     """The stack in the network account for one target; `outputs` of the layers before fill what the phase leaves open.
 
@@ -341,6 +326,7 @@ class PlainLayerRun:
         changed_before: bool,
     ) -> None:
         self.layer = scheduled.layer
+        self.targets = scheduled.changes.keys()
         self.failures: dict[Target, Failure] = {}
         self._context = context
         self._spec = context.desired.plain[scheduled.layer]
@@ -357,11 +343,6 @@ class PlainLayerRun:
         self.over = False
         self.changed = bool(self._running)
         context.observer.targets(self.layer, dict.fromkeys(self._running.values(), "RUNNING"))
-
-    @property
-    def succeeded(self) -> int:
-        """The number of stacks that are as desired."""
-        return len(self._changes.keys() - self.failures.keys())
 
     def advance(self) -> None:
         """Collect what has ended. Raises `Unreachable`, and whatever is no error of one target."""

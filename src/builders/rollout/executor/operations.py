@@ -50,7 +50,7 @@ class PolledOperation:
     accepted: bool = False
     refusal: str = ""
     due: float = 0.0
-    pause: float | None = None
+    pause: float = 0.0
     not_found: int = 0
     accepted_at: float = 0.0
     waits_for: str = ""
@@ -101,7 +101,7 @@ class Poller(ABC, Generic[Polled]):
         if self.clock.now() < polled.due:
             return None
         operation = self._find(polled) if polled.accepted else self._send(polled)
-        polled.pause = self.interval.next(polled.pause)
+        polled.pause = min(polled.pause * 1.5, self.interval.longest) or self.interval.first
         # Two who wait for each other's set do not meet again.
         pause = polled.pause if polled.accepted else polled.pause * random.uniform(0.5, 1.0)  # noqa: S311  no secret
         polled.due = self.clock.now() + pause
@@ -133,7 +133,8 @@ class Poller(ABC, Generic[Polled]):
             # An earlier attempt may have been taken whose answer was lost. StaleRequest also comes for a fresh id.
             if not self.exists(polled):
                 if isinstance(refused, errors.OperationInProgress):
-                    waits_for = f"{self._active(polled.set_name)}, which is in progress there"
+                    active = ", ".join(f"{each.action} {each.id}" for each in self._list(polled.set_name))
+                    waits_for = f"{active or 'an operation'}, which is in progress there"
                 elif self._is_given_up(polled):
                     return self._refused(polled, refused)
                 else:
@@ -148,7 +149,7 @@ class Poller(ABC, Generic[Polled]):
                 self.say(polled, f"waiting for {waits_for}")
             return None
         polled.accepted, polled.accepted_at = True, self.clock.now()
-        polled.pause, polled.not_found = None, 0
+        polled.pause, polled.not_found = 0.0, 0
         self.accepted(polled)
         return over or polled.ended("RUNNING")
 
@@ -195,9 +196,6 @@ class Poller(ABC, Generic[Polled]):
             return None
         except errors.Refused as error:  # the question was refused, which says nothing of the operation
             raise RolloutError(str(error)) from error
-
-    def _active(self, set_name: str) -> str:
-        return ", ".join(f"{each.action} {each.id}" for each in self._list(set_name)) or "an operation"
 
 
 IMMEDIATE = frozenset({Action.CREATE_SET, Action.DELETE_SET})
