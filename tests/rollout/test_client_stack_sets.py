@@ -18,7 +18,7 @@ from builders.aws.errors import (
 )
 from builders.errors import RolloutError
 from builders.rollout.aws.client import Client
-from builders.rollout.aws.stack_sets import ResourceDrift
+from builders.rollout.aws.stack_sets import DriftedProperty
 from builders.rollout.model import ConcurrencyMode, Permissions, Preferences, Status, Target
 from builders.rollout.plan.calls import Action
 
@@ -257,8 +257,10 @@ def test_drift_is_read_resource_by_resource(
     sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName="payments")["QueueUrl"])
     rolled_out.client.sets.detect_drift(rolled_out.spec.name, "look", Preferences("100%"))
     assert rolled_out.over("look").status == "SUCCEEDED"
-    found = rolled_out.client.sets.resource_drifts(rolled_out.spec.name, "look", Target(members[1], "us-east-1"))
-    assert found == [ResourceDrift("Named", "AWS::SQS::Queue", "DELETED")]
-    assert rolled_out.client.sets.resource_drifts(rolled_out.spec.name, "look", Target(members[0], "us-east-1")) == []
+    first, second = (Target(each, "us-east-1") for each in members[:2])
+    which = "network", rolled_out.spec.name, "look"
+    found = rolled_out.client.sets.resource_drifts(*which, second)
+    assert found == [DriftedProperty("network", second, "Named", "AWS::SQS::Queue", "DELETED")]
+    assert rolled_out.client.sets.resource_drifts(*which, first) == []
     instances = rolled_out.client.sets.instances(rolled_out.spec.name)
     assert instances[Target(members[1], "us-east-1")].drift == "DRIFTED"

@@ -45,16 +45,19 @@ class InstanceResult(NamedTuple):
     reason: str = ""
 
 
-class ResourceDrift(NamedTuple):
-    """A property of a resource that is not as its template says, or a whole resource, which has no path.
+class DriftedProperty(NamedTuple):
+    """One property of one resource that is not as its template says, or a whole resource, which has no property.
 
-    `difference` is ADD, REMOVE or NOT_EQUAL, of a whole resource MODIFIED or DELETED; values are JSON, or bare.
+    `difference` is StackResourceDriftStatus or PropertyDifference.DifferenceType (MODIFIED, DELETED, ADD, REMOVE,
+    NOT_EQUAL); values are JSON, or bare.
     """
 
-    logical_id: str
+    layer: str
+    target: Target
+    resource: str
     type: str
     difference: str
-    path: str = ""
+    property: str = ""
     expected: str = ""
     actual: str = ""
 
@@ -211,12 +214,12 @@ class StackSets:
         request = {"OperationId": operation_id, "OperationPreferences": _preferences(preferences)}
         self._ask("DetectStackSetDrift", StackSetName=name, **request)
 
-    def resource_drifts(self, name: str, operation_id: str, target: Target) -> list[ResourceDrift]:
+    def resource_drifts(self, layer: str, name: str, operation_id: str, target: Target) -> list[DriftedProperty]:
         """The differences of an instance's resources that a detection found to be modified or deleted."""
         instance = {"StackInstanceAccount": target.account, "StackInstanceRegion": target.region}
         which = {"OperationId": operation_id, "StackInstanceResourceDriftStatuses": ["MODIFIED", "DELETED"], **instance}
         found = self._pages("ListStackInstanceResourceDrifts", StackSetName=name, **which)
-        return [drift for each in found for drift in _drifts(each)]
+        return [drift for each in found for drift in _drifts(layer, target, each)]
 
     def _ask(self, operation: str, **request: Any) -> Any:
         return self._session.ask("cloudformation", operation, **request, **self._call_as)
@@ -321,19 +324,16 @@ def _operation(found: Mapping[str, Any]) -> Operation:
     )
 
 
-def _drifts(found: Mapping[str, Any]) -> list[ResourceDrift]:
+def _drifts(layer: str, target: Target, found: Mapping[str, Any]) -> list[DriftedProperty]:
     """The properties in an item of ListStackInstanceResourceDrifts, or the whole resource where it names none."""
-    which = found["LogicalResourceId"], found["ResourceType"]
-    return [
-        ResourceDrift(
-            *which,
-            each["DifferenceType"],
-            each["PropertyPath"],
-            expected=_bare(each["ExpectedValue"]),
-            actual=_bare(each["ActualValue"]),
-        )
+    differences = [
+        (each["DifferenceType"], each["PropertyPath"], _bare(each["ExpectedValue"]), _bare(each["ActualValue"]))
         for each in found.get("PropertyDifferences", [])
-    ] or [ResourceDrift(*which, found["StackResourceDriftStatus"])]
+    ]
+    whole = DriftedProperty(
+        layer, target, found["LogicalResourceId"], found["ResourceType"], found["StackResourceDriftStatus"]
+    )
+    return [DriftedProperty(*whole[:4], *each) for each in differences] or [whole]
 
 
 def _bare(value: str) -> str:

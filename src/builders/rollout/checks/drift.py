@@ -10,13 +10,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from builders.aws.calls import concurrently
 from builders.errors import RolloutError, UsageError
 from builders.resource_types import value_at
 from builders.rollout.aws.client import Client
-from builders.rollout.aws.stack_sets import InstanceResult
+from builders.rollout.aws.stack_sets import DriftedProperty, InstanceResult
 from builders.rollout.executor.context import Clock, PollInterval
 from builders.rollout.executor.current_state import read_set, read_stacks
 from builders.rollout.executor.operations import PolledOperation, Poller
@@ -45,23 +44,6 @@ WHOLE = "the stack itself"
 
 EVERYWHERE = Preferences("100%", "100%", ConcurrencyMode.SOFT, parallel_regions=True)
 """Detection changes nothing, so that nothing is gained by being careful, and no failure may end it for the others."""
-
-
-class DriftedProperty(NamedTuple):
-    """One property of one resource that is not as its template says.
-
-    `difference` is StackResourceDriftStatus or PropertyDifference.DifferenceType (MODIFIED, DELETED, ADD, REMOVE,
-    NOT_EQUAL). A resource that was deleted has no property.
-    """
-
-    layer: str
-    target: Target
-    resource: str
-    type: str
-    difference: str
-    property: str = ""
-    expected: str = ""
-    actual: str = ""
 
 
 @dataclass(frozen=True)
@@ -185,11 +167,9 @@ def _add_detected(
     found.checked += len(instances) - len(unchecked)
     drifted = [target for target, each in instances.items() if each.drift == "DRIFTED" and target not in unchecked]
     found.stacks |= {(layer, target): instances[target].stack_id for target in sorted(drifted)}
-    for target, drifts in concurrently(lambda target: client.sets.resource_drifts(name, detection.id, target), drifted):
-        for drift in drifts:
-            what = drift.logical_id, drift.type, drift.difference, drift.path
-            shown = _shown(drift.path, drift.expected, drift.actual)
-            found.drifted.append(DriftedProperty(layer, target, *what, *shown))
+    which = layer, name, detection.id
+    for _, drifts in concurrently(lambda target: client.sets.resource_drifts(*which, target), drifted):
+        found.drifted += map(_shown, drifts)
 
 
 def _unchecked(
@@ -244,9 +224,10 @@ def differing_sections(state: StackSet, instance: Instance, stack: DeployedStack
     values = declared_values(state.template, {**state.parameters, **(instance.overrides or {})})
     for name in differing_parameters(stack, values):
         if name in stack.parameters:
-            path = f"Parameters/{name}"
-            yield DriftedProperty(*whole[:5], path, *_shown(path, values[name], stack.parameters[name]))
+            given = values[name], stack.parameters[name]
+            yield _shown(DriftedProperty(*whole[:5], f"Parameters/{name}", *given))
 
 
-def _shown(path: str, expected: str, actual: str) -> tuple[str, str]:
-    return shown_value(path, expected), shown_value(path, actual)
+def _shown(drift: DriftedProperty) -> DriftedProperty:
+    path = drift.property
+    return drift._replace(expected=shown_value(path, drift.expected), actual=shown_value(path, drift.actual))
