@@ -24,10 +24,8 @@ from builders.rollout.model import (
     Permissions,
     Preferences,
     StackSet,
-    StackSetSpec,
     Status,
     Target,
-    Values,
     shared_target,
 )
 from builders.rollout.plan.calls import Action, Call
@@ -161,7 +159,7 @@ class StackSets:
                 self._ask(call.action.value, **request)
             return
         if call.action in (Action.CREATE_SET, Action.UPDATE_SET):
-            request |= _definition(desired.sets[call.layer], desired.permissions, desired.tags)
+            request |= _definition(desired, call.layer)
         if call.action is Action.CREATE_SET:
             request["ClientRequestToken"] = operation_id
             if desired.permissions.service_managed:
@@ -172,8 +170,7 @@ class StackSets:
             permissions = desired.permissions
             if permissions.service_managed and call.action not in (Action.CREATE, Action.IMPORT):
                 permissions = dataclasses.replace(permissions, units=self._units_of(call) or permissions.units)
-            described = _import if call.action is Action.IMPORT else _deployment
-            request |= {**described(call, preferences, permissions), "OperationId": operation_id}
+            request |= {**_deployment(call, preferences, permissions), "OperationId": operation_id}
         self._ask(call.action.value, **request)
 
     def operation(self, name: str, operation_id: str) -> Operation | None:
@@ -228,18 +225,19 @@ class StackSets:
         return self._session.pages("cloudformation", operation, **request, **PAGE, **self._call_as)
 
 
-def _definition(spec: StackSetSpec, permissions: Permissions, tags: Values) -> Request:
+def _definition(desired: DesiredState, layer: str) -> Request:
     """A set without instances, which queues operations that do not conflict.
 
     An update sends all of it, too: what is left out would fall back, or stay as somebody else left it.
     """
+    spec, permissions = desired.sets[layer], desired.permissions
     stacks.require_inline(spec.name, spec.template)
     request: Request = {
         "PermissionModel": "SERVICE_MANAGED" if permissions.service_managed else "SELF_MANAGED",
         "TemplateBody": spec.template,
         "Parameters": stacks.api_parameters(spec.parameters),
         "Capabilities": stacks.CAPABILITIES,
-        "Tags": stacks.api_tags(tags),
+        "Tags": stacks.api_tags(desired.tags),
         "ManagedExecution": {"Active": True},
     }
     roles = {
@@ -261,13 +259,16 @@ def _deployment(call: Call, preferences: Preferences, permissions: Permissions) 
         raise RolloutError(
             f"{call.action.value} of {call.set_name} names no account or no region; nothing was submitted"
         )
-    regions, where = list(call.regions), {"Accounts": list(call.accounts)}
-    request: Request = {"Regions": regions, "OperationPreferences": _preferences(preferences, regions)}
-    if permissions.service_managed:
-        units = {"OrganizationalUnitIds": list(permissions.units), "AccountFilterType": "INTERSECTION"}
-        request["DeploymentTargets"] = units | where
-    else:
-        request |= where
+    units = {"OrganizationalUnitIds": list(permissions.units)} if permissions.service_managed else {}
+    if call.action is Action.IMPORT:
+        # It tolerates every failure: it changes no stack, and one that is cancelled leaves an instance without a stack.
+        tolerant = dataclasses.replace(preferences, max_concurrent="100%", failure_tolerance="100%")
+        order = _preferences(tolerant, call.regions)
+        return {"StackIds": list(call.stack_ids), "OperationPreferences": order, **units}
+    request: Request = {"Accounts": list(call.accounts)}
+    if units:
+        request = {"DeploymentTargets": {**units, "AccountFilterType": "INTERSECTION", **request}}
+    request |= {"Regions": list(call.regions), "OperationPreferences": _preferences(preferences, call.regions)}
     if call.action is Action.DELETE:
         request["RetainStacks"] = call.retain
     elif call.overrides:
@@ -275,22 +276,11 @@ def _deployment(call: Call, preferences: Preferences, permissions: Permissions) 
     return request
 
 
-def _import(call: Call, preferences: Preferences, permissions: Permissions) -> Request:
-    """The stacks that become instances; a service-managed set takes the units to which their accounts belong.
-
-    It tolerates every failure: it changes no stack, and one that is cancelled leaves an instance without a stack.
-    """
-    preferences = dataclasses.replace(preferences, max_concurrent="100%", failure_tolerance="100%")
-    units = {"OrganizationalUnitIds": list(permissions.units)} if permissions.service_managed else {}
-    order = _preferences(preferences, list(call.regions))
-    return {"StackIds": list(call.stack_ids), "OperationPreferences": order, **units}
-
-
 def _preferences(preferences: Preferences, regions: Sequence[str] = ()) -> Request:
     """The preferences with "the order of the Regions where you want to perform the stack operation" (CloudFormation API
     reference, StackSetOperationPreferences): regions in parallel have none."""
     parallel = preferences.parallel_regions
-    request: Request = {"RegionOrder": regions} if regions and not parallel else {}
+    request: Request = {"RegionOrder": list(regions)} if regions and not parallel else {}
     request["RegionConcurrencyType"] = "PARALLEL" if parallel else "SEQUENTIAL"
     request["ConcurrencyMode"] = preferences.mode.value
     amounts = {"MaxConcurrent": preferences.max_concurrent, "FailureTolerance": preferences.failure_tolerance}
