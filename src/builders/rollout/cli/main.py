@@ -5,17 +5,12 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import click
 
 from builders import advice, command_line
 from builders.errors import RolloutFileError, UsageError
 from builders.rollout.cli.options import GLOBAL_OPTIONS, NOTHING_CHANGED, OpenApi, Options
-
-if TYPE_CHECKING:
-    from builders.aws.calls import ApiCalls
-
 
 COMMANDS = {
     "plan": ("change", "Show what apply does to every instance, resource by resource, and what blocks it."),
@@ -63,18 +58,12 @@ def command() -> None:
     """
 
 
-def _open_api(region: str, profile: str | None) -> ApiCalls:
-    from builders.aws.calls import Access, ApiCalls  # noqa: PLC0415  --help does not wait for it
-
-    return ApiCalls(Access(region, profile))
-
-
 def main(arguments: Sequence[str] | None = None, open_api: OpenApi | None = None) -> int:
     """Run the command and return its exit code; whatever happens, the user reads a line and no traceback.
 
     A test or a rehearsal calls another cloud than AWS by `open_api`.
     """
-    options = Options(open_api=open_api or _open_api)
+    options = Options(open_api) if open_api else Options()
     with advice.given():
         return command_line.run(
             "rollout-stacksets",

@@ -29,11 +29,17 @@ OpenApi = Callable[[str, str | None], "ApiCalls"]
 """Makes the calls of a region with the credentials of a profile; a rehearsal has its own."""
 
 
+def _open_api(region: str, profile: str | None) -> ApiCalls:
+    from builders.aws.calls import Access, ApiCalls  # noqa: PLC0415  --help does not wait for it
+
+    return ApiCalls(Access(region, profile))
+
+
 @dataclass(frozen=True)
 class Options:
     """The options that several commands have; the first ones may stand before a command's name, too."""
 
-    open_api: OpenApi
+    open_api: OpenApi = _open_api
     file: Path = Path("rollout.yaml")
     templates: Path = Path("templates")
     profile: str | None = None
@@ -122,10 +128,7 @@ check_option = click.option(
 GLOBAL_OPTIONS: list[click.Parameter] = [
     click.Option(["--file"], type=PATH, help="The rollout file; rollout.yaml by default.", **KEPT),
     click.Option(
-        ["--templates-dir", "templates"],
-        type=PATH,
-        help="The folder of the templates; templates by default.",
-        **KEPT,
+        ["--templates-dir", "templates"], type=PATH, help="The folder of the templates; templates by default.", **KEPT
     ),
     click.Option(["--profile"], help="Profile of the AWS configuration; else what boto3 finds by itself.", **KEPT),
     click.Option(["--region"], help="Region of the stack sets; else tooling.region of the rollout file.", **KEPT),

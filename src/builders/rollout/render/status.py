@@ -205,17 +205,12 @@ def _running(page: Page, view: StatusView) -> None:
         page.line(f"{layer}: {operation.action} {operation.id}, {operation.status}", indent=2)
     if hold := view.hold:
         page.title(f"Locked by {hold.by}")
-        page.line(
-            f"since {hold.began}, to plan and agree to {hold.command.value}; at most until {hold.until}", indent=2
-        )
-    run = view.unfinished
-    if run is None:
-        return
-    running = run.status is RunStatus.RUNNING
-    how = "is under way, or was interrupted" if running else "did not succeed everywhere"
-    page.title(f"A run {how}: {run}")
-    page.line(f"{run.id}, begun {run.began}{f' by {run.by}' if run.by else ''}, {run.status.value}", indent=2)
-    # A run that failed is over: the same command again does what is left.
-    page.line(
-        "continue with ", (next_command("resume" if running else run.command.value, view.phase), STRONG), indent=2
-    )
+        lease = f"since {hold.began}, to plan and agree to {hold.command.value}; at most until {hold.until}"
+        page.line(lease, indent=2)
+    if run := view.unfinished:
+        running = run.status is RunStatus.RUNNING
+        page.title(f"A run {'is under way, or was interrupted' if running else 'did not succeed everywhere'}: {run}")
+        page.line(f"{run.id}, begun {run.began}{f' by {run.by}' if run.by else ''}, {run.status.value}", indent=2)
+        # A run that failed is over: the same command again does what is left.
+        command = next_command("resume" if running else run.command.value, view.phase)
+        page.line("continue with ", (command, STRONG), indent=2)
