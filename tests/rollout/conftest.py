@@ -20,8 +20,7 @@ from builders.aws.calls import Access, ApiCall, ApiCalls, CallObserver, Moment
 from builders.aws.limiter import Limiter
 from builders.cloud.process import Cloud
 from builders.rollout.aws.client import Client
-from builders.rollout.lifecycle.bootstrap import StackOutcome, deploy_planned
-from builders.rollout.lifecycle.bootstrap_plan import plan_bootstrap
+from builders.rollout.lifecycle.bootstrap import StackOutcome, deploy_planned, plan_bootstrap
 from builders.rollout.model import DesiredState, Operation, Permissions, Preferences, StackSetSpec, Target, Values
 from builders.rollout.phase import PhaseConnection
 from builders.rollout.plan.calls import Action, Call

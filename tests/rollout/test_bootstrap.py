@@ -17,7 +17,7 @@ from builders.rollout.config.loading import load_rollout_file
 from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.config.schema import RolloutFile
 from builders.rollout.config.templates import Template, read_templates
-from builders.rollout.lifecycle.bootstrap_plan import ROUNDS, route_stacks
+from builders.rollout.lifecycle.bootstrap import ROUNDS, route_stacks
 from builders.rollout.model import DesiredState, Permissions, PlainStackSpec, Preferences, Target
 from builders.scopes import Scope
 from builders.template_bodies import PlainStack

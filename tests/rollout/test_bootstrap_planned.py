@@ -22,8 +22,7 @@ from builders.cloud.process import Cloud
 from builders.rehearsal.accounts import Accounts
 from builders.rollout.cli import main
 from builders.rollout.executor.executor import planning_lock
-from builders.rollout.lifecycle.bootstrap import deploy_planned
-from builders.rollout.lifecycle.bootstrap_plan import plan_bootstrap
+from builders.rollout.lifecycle.bootstrap import deploy_planned, plan_bootstrap
 from builders.rollout.phase import PhaseConnection, connect
 from builders.rollout.state.journal import Command
 from builders.rollout.state.store import Store

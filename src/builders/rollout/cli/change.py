@@ -34,8 +34,7 @@ from builders.rollout.cli.options import (
 from builders.rollout.executor.executor import begin_run, carry_out, end_run, planning_lock, take_over_run
 from builders.rollout.executor.proof import require_proven
 from builders.rollout.lifecycle.adopt import plan_adoption
-from builders.rollout.lifecycle.bootstrap import StackOutcome, deploy_planned
-from builders.rollout.lifecycle.bootstrap_plan import Bootstrap, plan_bootstrap
+from builders.rollout.lifecycle.bootstrap import Bootstrap, StackOutcome, deploy_planned, plan_bootstrap
 from builders.rollout.lifecycle.packages import with_packages
 from builders.rollout.lifecycle.retained import ACKNOWLEDGED, RetainedList, purge_items, purge_retained, record_retained
 from builders.rollout.lifecycle.rollback import (

@@ -1,29 +1,303 @@
-"""bootstrap: the plain stacks that a phase needs, deployed as planned, in rounds that take the outputs of those before.
+"""bootstrap: the plain stacks that a phase needs, planned in rounds before any is touched, then deployed as planned.
 
-The targets of a round are deployed side by side, each failing for itself. A stack that makes a Direct Connect gateway
-is deployed twice: the attachment of the gateway has no id before the association stands.
+A round's values are outputs of the rounds before. Outputs of a stack that does not stand yet, or of a resource in it
+that is replaced, are known by their names until it is deployed. The targets of a round are deployed side by side, each
+failing for itself. A stack that makes a Direct Connect gateway is deployed twice: the attachment of the gateway has no
+id before the association stands.
 """
 
 from __future__ import annotations
 
 import enum
+import functools
+import json
 import time
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from builders import progress
-from builders.aws import change_sets, networks
+from builders import naming, progress
+from builders.aws import change_sets, networks, stacks
 from builders.aws.calls import Session, concurrently
-from builders.aws.errors import Unreachable
-from builders.aws.stacks import pauses
+from builders.aws.change_sets import ResourceChange
+from builders.aws.errors import Refused, RoleNotAssumed, Unreachable
 from builders.errors import RolloutError
-from builders.evaluate import known_by_name, with_outputs
-from builders.rollout.aws.client import Client
+from builders.evaluate import known_by_name, named_outputs, with_outputs
+from builders.rollout.aws.client import MAKE_DEPLOY_ROLE, Client
+from builders.rollout.config.desired_state import bootstrap_stacks, desired_state
+from builders.rollout.config.parameters import SharedOutputs
+from builders.rollout.config.schema import RolloutFile
 from builders.rollout.config.templates import read_template
-from builders.rollout.lifecycle.bootstrap_plan import ATTACHMENT, PlannedStack
-from builders.rollout.model import DeployedStack, Values, grouped
+from builders.rollout.executor.layers import network_stack
+from builders.rollout.model import DeployedStack, DesiredState, LayerTarget, Target, Values, grouped
+from builders.rollout.phase import PhaseConnection, joined_outputs
 from builders.rollout.plan.changes import ChangeKind
-from builders.template_bodies import PlainStack, same_template
+from builders.rollout.plan.plan import Plan, make_groups, planned_hazards
+from builders.scopes import Scope
+from builders.stack_diff.comparison import Comparison, compare
+from builders.stack_diff.effects import Change, Effect, references
+from builders.stack_diff.hazards import Hazard, HazardKind, hazards_of, shared_losses
+from builders.stack_diff.values import ChangedValue, changed_values
+from builders.template_bodies import PlainStack, comparable_values, digest, parse_template, same_template
+from builders.text import name_list
+
+ROUNDS = (Scope.TOOLING_PER_PHASE, Scope.TOOLING, Scope.NETWORK, Scope.ACCOUNT)
+"""Scopes of layers, in the order in which they are deployed; the phase's routes come last."""
+
+ATTACHMENT = naming.DIRECT_CONNECT_ATTACHMENT
+
+
+@dataclass(frozen=True)
+class PlannedStack:
+    """A stack with what becomes of it. `problem` says why it cannot be read; nothing becomes of it then."""
+
+    stack: PlainStack
+    before: DeployedStack | None = None
+    comparison: Comparison = field(default=Comparison(()))
+    problem: str = ""
+
+    @functools.cached_property
+    def kind(self) -> ChangeKind:
+        """The change of the stack."""
+        stack, before = self.stack, self.before
+        if before is None:
+            return ChangeKind.NOTHING if self.problem else ChangeKind.CREATE
+        same = (
+            before.status.endswith("_COMPLETE")
+            and same_template(before.template, stack.template)
+            and comparable_values(stack.template, stack.values) == comparable_values(before.template, before.parameters)
+            and dict(stack.tags) == dict(before.tags)
+        )
+        return ChangeKind.NOTHING if same else ChangeKind.UPDATE
+
+    @property
+    def changes(self) -> tuple[Change, ...] | None:
+        """The changes of its resources, without the names that differ between accounts; None where it is new."""
+        return self.comparison.unnamed if self.kind is ChangeKind.UPDATE else None
+
+    @property
+    def values(self) -> tuple[ChangedValue, ...]:
+        """The old and new values of what changes."""
+        return changed_values(self.comparison, self.stack.target.account) if self.before else ()
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """The outputs that it will have, those that only AWS knows by their names."""
+        layer, now = self.stack.layer, self.before.outputs if self.before else {}
+        if self.problem or self.comparison.problem:
+            return {name: known_by_name(layer, name) for name in parse_template(self.stack.template).get("Outputs", {})}
+        if self.kind is ChangeKind.NOTHING:
+            return dict(now)
+        new = {each.logical_id for each in self.comparison.changes if each.effect is Effect.ADD or each.effect.replaces}
+        found = {}
+        for name, value in self.comparison.after.outputs.items():
+            referred = {each.logical_id for each in references(value)}
+            known = known_by_name(layer, name) if referred & new or name not in now else now[name]
+            found[name] = value if isinstance(value, str) and not referred else known
+        return found
+
+    def require_planned(self, changes: Iterable[ResourceChange]) -> None:
+        """Refuse a change set that removes or replaces what the plan does not."""
+        agreed = {each.logical_id for each in self.comparison.changes if each.effect in _LOSING}
+        lost = {each.logical_id for each in changes if each.action == "Remove" or each.replacement == "True"}
+        if self.before and (more := sorted(lost - agreed)):
+            raise RolloutError(
+                f"CloudFormation would replace or remove {name_list(more)}, which the plan did not show; nothing was "
+                "changed there"
+            )
+
+
+_LOSING = (Effect.REPLACE, Effect.MAY_REPLACE, Effect.REMOVE, Effect.RETAIN)
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """The plan that is shown, the stacks of each round that are carried out, and the outputs that they will have."""
+
+    plan: Plan
+    rounds: tuple[tuple[PlannedStack, ...], ...]
+    shared: SharedOutputs
+
+
+Reach = Callable[[Target], Session]
+"""Gives the session by which a plain stack is read."""
+
+
+def plan_bootstrap(
+    connection: PhaseConnection, acknowledged: Collection[str] = (), reach: Reach | None = None
+) -> Bootstrap:
+    """Plan everything that a phase needs. What is going to be deployed is read through the roles that deploy it, which
+    are found wanting before anybody agrees; a plan that is only looked at reads by `Client.looking`.
+
+    Raises `RolloutFileError` for values that are wrong, and `Unreachable`.
+    """
+    client, rollout, phase, members = connection.client, connection.rollout, connection.phase, connection.members
+    reach = reach or client.deploying
+    rounds: list[tuple[PlannedStack, ...]] = []
+    shared = SharedOutputs()
+    for scope in ROUNDS:
+        rounds.append(_planned(reach, bootstrap_stacks(rollout, phase, scope, connection.templates, shared, members)))
+        shared = joined_outputs({(e.stack.layer, e.stack.target): e.outputs for each in rounds for e in each})
+    # Before its first apply a phase has no stack set, and its values may be incomplete.
+    sets = {naming.stack_set(layer, connection.suffix) for layer in connection.templates}
+    if not sets.isdisjoint(client.sets.names()):
+        desired = desired_state(rollout, phase, connection.templates, shared, members)
+        rounds.append(_planned(reach, route_stacks(desired, _phase_outputs(client, desired))))
+    return Bootstrap(_plan(connection, reach, rounds, acknowledged), tuple(rounds), shared)
+
+
+def route_stacks(desired: DesiredState, outputs: Mapping[str, Mapping[Target, Values]]) -> list[PlainStack]:
+    """The stacks of the phase in the network account, for the targets where the layers before them are deployed.
+
+    `outputs` are those of these layers, by layer and target. `apply` makes the routes of other targets when it has
+    come that far.
+    """
+    found: list[PlainStack] = []
+    for layer, spec in sorted(desired.plain.items()):
+        before = [outputs[need] for need in sorted(desired.needs[layer]) if need in outputs]
+        for target in sorted(spec.parameters):
+            values = [each[target] for each in before if target in each]
+            found.append(network_stack(desired, layer, target, values))
+    return [stack for stack in found if not stack.missing]
+
+
+def _phase_outputs(client: Client, desired: DesiredState) -> dict[str, dict[Target, Values]]:
+    """The outputs of the layers that the routes follow, by layer and target; of those that cannot be read, none."""
+    needed = {need for layer in desired.plain for need in desired.needs[layer] & desired.sets.keys()}
+    ids = {
+        (layer, target): each.stack_id
+        for layer in sorted(needed)
+        for target, each in client.sets.instances_left(desired.sets[layer].name).items()
+        if each.stack_id
+    }
+
+    def outputs(stack: LayerTarget) -> Values:
+        try:
+            return stacks.outputs(client.reading(stack[1]), ids[stack])
+        except Refused:
+            return {}
+
+    found: dict[str, dict[Target, Values]] = defaultdict(dict)
+    for (layer, target), values in concurrently(outputs, ids):
+        found[layer][target] = values
+    return found
+
+
+def _planned(reach: Reach, round_: Sequence[PlainStack]) -> tuple[PlannedStack, ...]:
+    """Read the stacks of a round side by side, in their order."""
+    found = dict(concurrently(lambda number: _compared(reach, round_[number]), range(len(round_))))
+    return tuple(found[number] for number in range(len(round_)))
+
+
+def _compared(reach: Reach, stack: PlainStack) -> PlannedStack:
+    try:
+        before = change_sets.before_deployment(reach(stack.target), stack)
+        stack = _with_attachment(reach, stack, before)
+    except Unreachable:
+        raise
+    except RoleNotAssumed:  # AWS's sentence names the account: without it the same of many is one note
+        role = reach(stack.target).role
+        missing = f"the deploy role {role.name if role else ''} cannot be assumed"
+        return PlannedStack(stack, problem=f"{missing}; {MAKE_DEPLOY_ROLE}")
+    except RolloutError as error:
+        return PlannedStack(stack, problem=str(error))
+    return PlannedStack(stack, before, compare(before, stack.template, stack.values, stack.target))
+
+
+_JOINED = (
+    "AWS::EC2::TransitGateway",
+    "AWS::DirectConnect::DirectConnectGateway",
+    "AWS::DirectConnect::DirectConnectGatewayAssociation",
+)
+"""The resources of which a new one makes a new attachment."""
+
+
+def _with_attachment(reach: Reach, stack: PlainStack, before: DeployedStack | None) -> PlainStack:
+    """The stack with the attachment of the Direct Connect gateway that it makes, which no parameter file has.
+
+    One that comes about by the deployment itself is known by its name.
+    """
+    if ATTACHMENT not in stack.declared or stack.values.get(ATTACHMENT):
+        return stack
+    known = before.outputs.get(ATTACHMENT, "") if before else ""
+    trial = compare(before, stack.template, {**stack.values, ATTACHMENT: known}, stack.target)
+    is_new = any(each.type in _JOINED and each.effect in (Effect.ADD, Effect.REPLACE) for each in trial.changes)
+    found = ""
+    if before and not is_new:
+        found = networks.attachment_of(reach(stack.target), before.outputs)
+    if not found and "SharedDirectConnectGatewayId" in trial.after.outputs:
+        found = known_by_name(stack.layer, ATTACHMENT)
+    return _attached(stack, found)
+
+
+def _attached(stack: PlainStack, attachment: str) -> PlainStack:
+    return replace(stack, values={**stack.values, ATTACHMENT: attachment})
+
+
+def _plan(
+    connection: PhaseConnection,
+    reach: Reach,
+    rounds: Sequence[Sequence[PlannedStack]],
+    acknowledged: Collection[str],
+) -> Plan:
+    numbered = [(str(number), each) for number, planned in enumerate(rounds, 1) for each in planned]
+    everything = [each for _, each in numbered]
+    unread = grouped((each.problem, each.stack) for each in everything if each.problem)
+    notes = [f"{name_list(each)}: cannot be read, so not deployed: {problem}" for problem, each in unread.items()]
+    changing = [each.stack for each in everything if each.kind is not ChangeKind.NOTHING]
+    later = [named_outputs(value) for stack in changing for value in stack.values.values()]
+    if names := dict.fromkeys(f"{output} of {layer}" for named in later for layer, output in named):
+        notes.append(f"known by name until it is deployed: {name_list(list(names))}")
+    hazards: dict[Hazard, set[Target]] = defaultdict(set)
+    for each in everything:
+        for hazard in _hazards(connection, reach, each):
+            hazards[hazard].add(each.stack.target)
+    groups = make_groups(
+        ((number, each.stack.layer, each.kind, each.changes), each.stack.target, each.values)
+        for number, each in numbered
+        if not each.problem
+    )
+    deployed = [
+        (*each.target, each.name, digest(each.template), dict(each.values), dict(each.tags))
+        for each in (planned.stack for planned in everything)
+    ]
+    return Plan(
+        phase=connection.phase,
+        command="bootstrap",
+        # A saved plan is another one where a template or a value is.
+        release=digest(json.dumps(deployed, sort_keys=True))[:32],
+        layers=tuple(dict.fromkeys(each.stack.layer for each in everything)),
+        groups=groups,
+        operations=(),
+        hazards=planned_hazards(hazards),
+        acknowledged=frozenset(acknowledged),
+        minutes=0.0,
+        notes=tuple(notes),
+    )
+
+
+def _hazards(connection: PhaseConnection, reach: Reach, planned: PlannedStack) -> Iterator[Hazard]:
+    if planned.kind is ChangeKind.NOTHING:
+        return
+    layer, comparison = planned.stack.layer, planned.comparison
+    losses = list(shared_losses(layer, comparison, "")) if planned.before else []
+    if losses:
+        yield from shared_losses(layer, comparison, _users(connection.rollout, reach, planned))
+    # Routes that move follow from a loss, and go with its acknowledgement.
+    yield from (each for each in hazards_of(layer, comparison) if not losses or each.kind is not HazardKind.ROUTES)
+
+
+def _users(rollout: RolloutFile, reach: Reach, planned: PlannedStack) -> str:
+    """The accounts that are attached to the stack's transit gateway, with the phases for which the file names them."""
+    gateway = planned.before.outputs.get("TransitGatewayId") if planned.before else None
+    if not gateway:
+        return ""
+    attached = networks.attached_accounts(reach(planned.stack.target), gateway)
+    phases = {account: phase for phase in rollout.phases for account in rollout.accounts(phase)}
+    if not attached:
+        return f"nobody is attached to {gateway}"
+    named = [f"{phases[account]} ({account})" if account in phases else account for account in attached]
+    return f"attached to {gateway} now, with routes to on-premises: {name_list(named)}"
 
 
 class StackState(enum.Enum):
@@ -73,10 +347,10 @@ def deploy_planned(
     """
     outcomes: list[StackOutcome] = []
 
-    def in_order(stacks: Sequence[PlannedStack]) -> list[StackOutcome]:
+    def in_order(of_target: Sequence[PlannedStack]) -> list[StackOutcome]:
         """Deploy the stacks of a target one after the other, since they may follow each other."""
         done: list[StackOutcome] = []
-        for each in stacks:
+        for each in of_target:
             done.append(_deploy(client, each, [*outcomes, *done], association_seconds))
         return done
 
@@ -84,8 +358,8 @@ def deploy_planned(
         by_target = grouped((each.stack.target, each) for each in planned).values()
         of_round: list[StackOutcome] = []
         with progress.bar("bootstrap", len(by_target)) as advance:
-            for stacks, done in concurrently(in_order, by_target):
-                advance(str(stacks[0].stack.target))
+            for _, done in concurrently(in_order, by_target):
+                advance(str(done[0].stack.target))
                 for outcome in done:
                     report(outcome)
                 of_round += done
@@ -126,11 +400,11 @@ def _with_real_outputs(stack: PlainStack, earlier: Sequence[StackOutcome]) -> Pl
     def output_of(layer: str, output: str) -> str:
         if (layer, output) == (stack.layer, ATTACHMENT):
             return known_by_name(layer, output)
-        stacks = [each for each in earlier if each.stack.layer == layer and output in each.outputs]
-        near = [each for each in stacks if each.stack.target.region == stack.target.region]
-        if not stacks:
+        made = [each for each in earlier if each.stack.layer == layer and output in each.outputs]
+        near = [each for each in made if each.stack.target.region == stack.target.region]
+        if not made:
             raise RolloutError(f"{layer} puts out no {output}")
-        return (near or stacks)[0].outputs[output]
+        return (near or made)[0].outputs[output]
 
     return replace(stack, values={name: with_outputs(value, output_of) for name, value in stack.values.items()})
 
@@ -149,14 +423,10 @@ def _deployed(
     return stack, change_sets.deploy(session, stack, planned.require_planned)
 
 
-def _attached(stack: PlainStack, attachment: str) -> PlainStack:
-    return replace(stack, values={**stack.values, ATTACHMENT: attachment})
-
-
 def _awaited(session: Session, outputs: Values, seconds: float) -> str:
     """Wait for the attachment of a Direct Connect gateway of our own."""
     own, end = outputs["SharedDirectConnectGatewayId"], time.monotonic() + seconds
-    for number, pause in enumerate(pauses()):
+    for number, pause in enumerate(stacks.pauses()):
         if found := networks.attachment_of(session, outputs):
             return found
         if time.monotonic() > end:
