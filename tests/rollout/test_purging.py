@@ -222,7 +222,7 @@ def test_a_purge_that_was_killed_goes_on_where_it_was(
     member: str,
 ) -> None:
     purge_retained(client, retained, ["purge"])
-    retained.add(removed)  # as if the process had died before it took anything out of the list
+    retained.update(removed)  # as if the process had died before it took anything out of the list
 
     found, code = purge_retained(client, retained, ["purge"])
 
@@ -242,7 +242,7 @@ def test_an_account_that_cannot_be_reached_fails_alone(
     member: str,
 ) -> None:
     elsewhere = Target("999999999990", REGION)
-    retained.add([dataclasses.replace(each, target=elsewhere) for each in removed if each.logical_id == "Secret"])
+    retained.update([dataclasses.replace(each, target=elsewhere) for each in removed if each.logical_id == "Secret"])
 
     found, code = purge_retained(client, retained, ["purge"])
 
@@ -257,7 +257,7 @@ def test_recording_again_keeps_what_was_recorded_first(
 ) -> None:
     record_retained(client, {"network": keeping}, retained)
     secret = next(each for each in retained.read() if each.logical_id == "Secret")
-    retained.add([dataclasses.replace(secret, snapshots=("later",))])
+    retained.update([dataclasses.replace(secret, snapshots=("later",))])
 
     assert secret in retained.read()
 

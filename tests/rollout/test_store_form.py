@@ -221,7 +221,7 @@ def test_retained_resources_are_stored_with_their_target(bucket: Bucket) -> None
         "db-1",
         ("by-hand",),
     )
-    RetainedList(bucket, "artifacts", "dev").add([retained])
+    RetainedList(bucket, "artifacts", "dev").update([retained])
     stored = {
         "layer": "database",
         "place": [ONE, EAST],

@@ -99,6 +99,10 @@ class InstanceView:
         return cls(InstanceStatus.CURRENT if desired else InstanceStatus.LEAVING)
 
 
+Views = dict[str, dict[Target, InstanceView]]
+"""The instances of each layer."""
+
+
 class AccountRelease(NamedTuple):
     """The release that an account has, empty where it has none; not `whole` where the next one reached it in part."""
 
@@ -154,7 +158,7 @@ def run_status(
     present = client.sets.names()
     sets = naming.existing_stack_sets(layers, desired.suffix, present)
     found = dict(concurrently(lambda layer: _set(client, sets[layer]), sets))
-    views: dict[str, dict[Target, InstanceView]] = {}
+    views: Views = {}
     for layer in sorted(found.keys() | desired.sets.keys()):
         instances = found[layer][0] if layer in found else {}
         targets = desired.sets[layer].overrides if layer in desired.sets else {}
@@ -162,7 +166,7 @@ def run_status(
     _explain_validations(client, views)
     run, ended, hold = store.journal.look(datetime.now(UTC).isoformat(timespec="seconds"))
     if run is not None and run.status is RunStatus.FAILED and run.command in (Command.APPLY, Command.ROLLBACK):
-        _mark_untouched(client, desired, store, run, sets, views)
+        _mark_untouched(client, desired, store, run, views)
     unread = _add_plain_stacks(client, desired, views)
     last = last_whole(ended)
     removed = last is not None and last.command is Command.REMOVE
@@ -186,9 +190,7 @@ def run_status(
     return view, 0 if view.good and not unread else 1
 
 
-def account_releases(
-    views: Mapping[str, Mapping[Target, InstanceView]], run: Run | None, whole: str
-) -> dict[str, AccountRelease]:
+def account_releases(views: Views, run: Run | None, whole: str) -> dict[str, AccountRelease]:
     """The release of each account, by its instances and the last run; `whole` is the one before it that ended well."""
     by_account = grouped((target.account, each) for by_target in views.values() for target, each in by_target.items())
     entries = run.entries if run and run.release and not run.good else ()
@@ -205,14 +207,7 @@ def account_releases(
     return found
 
 
-def _mark_untouched(
-    client: Client,
-    desired: DesiredState,
-    store: Store,
-    run: Run,
-    sets: Mapping[str, str],
-    views: Mapping[str, dict[Target, InstanceView]],
-) -> None:
+def _mark_untouched(client: Client, desired: DesiredState, store: Store, run: Run, views: Views) -> None:
     """Count an instance as outdated to whose set, or own values, the failed run has not come, as its report does.
 
     For StackSets it is CURRENT, with a template or parameters that are not those of the run's release. Overrides that
@@ -222,7 +217,7 @@ def _mark_untouched(
         release = store.releases.load(run.release).desired_state(desired)
         cache = store.overrides()
         for layer, spec in release.sets.items():
-            state = client.sets.read(layer, sets[layer]) if layer in sets else None
+            state = client.sets.read(layer, spec.name)
             if state is None:
                 continue
             behind = differs(release, spec, state)
@@ -237,7 +232,7 @@ def _mark_untouched(
                     views[layer][target] = dataclasses.replace(view, status=InstanceStatus.OUTDATED, reason=reason)
 
 
-def _explain_validations(client: Client, views: Mapping[str, dict[Target, InstanceView]]) -> None:
+def _explain_validations(client: Client, views: Views) -> None:
     """Add what a validation before the deployment found, of which StackSets say no more than that it failed.
 
     It is asked for at one instance of a layer, since the others have the same template; as it is where that instance's
@@ -274,7 +269,7 @@ def _views(
     return {target: view(found.get(target), target in desired) for target in sorted(found.keys() | desired)}
 
 
-def _add_plain_stacks(client: Client, desired: DesiredState, views: dict[str, dict[Target, InstanceView]]) -> list[str]:
+def _add_plain_stacks(client: Client, desired: DesiredState, views: Views) -> list[str]:
     """Add the stacks of the network account, a list a region; return why some could not be listed."""
     notes = []
     for layer, spec in desired.plain.items():

@@ -24,7 +24,7 @@ from builders.rollout.config.document import all_at_once, location
 from builders.rollout.config.parameters import SharedOutputs, Source, TargetGroup
 from builders.rollout.config.schema import RolloutFile, SharedAccount
 from builders.rollout.config.templates import Template
-from builders.rollout.model import Values, grouped
+from builders.rollout.model import grouped
 from builders.rollout.phase import PhaseConnection
 from builders.scopes import Scope, in_order
 from builders.template_bodies import parse_template
@@ -49,15 +49,17 @@ class PhaseValues:
     def of(cls, connection: PhaseConnection, shared: SharedOutputs) -> PhaseValues:
         """Put the values together; `shared` may be empty, before bootstrap. Raises `RolloutFileError`."""
         rollout, name = connection.rollout, connection.phase
-        if rollout.network and not shared.network:
-            shared = replace(shared, network=_named(rollout, connection.templates))
+        if rollout.network and not shared.network:  # its stacks will have outputs
+            stacks = [each for each in connection.templates.values() if each.scope is Scope.NETWORK]
+            named = {output: known_by_name(each.layer, output) for each in stacks for output in each.outputs}
+            regions = [region for phase in rollout.phases.values() for region in phase.regions]
+            shared = replace(shared, network=dict.fromkeys(regions, named))
         others: list[TargetGroup] = []
-        for phase, config in rollout.phases.items():
-            if phase != name:
-                # As far as the file names its accounts; a unit stands for those that it does not.
-                accounts = rollout.accounts(phase) or config.targets.organizational_units
-                with contextlib.suppress(RolloutFileError):
-                    others += _groups(rollout, phase, shared, accounts)
+        for other in [phase for phase in rollout.phases if phase != name]:
+            # As far as the file names its accounts; a unit stands for those that it does not.
+            accounts = rollout.accounts(other) or rollout.phases[other].targets.organizational_units
+            with contextlib.suppress(RolloutFileError):
+                others += _groups(rollout, other, shared, accounts)
         own = desired_state.accounts_of(rollout, name, connection.members)
         left_out = rollout.phases[name].leave_out
         templates = {layer: each for layer, each in connection.templates.items() if layer not in left_out}
@@ -67,17 +69,6 @@ class PhaseValues:
     def connected(self) -> list[TargetGroup]:
         """The phase's groups that the network account joins to on-premises."""
         return [group for group in self.groups if group.connected and self.rollout.network]
-
-
-def _named(rollout: RolloutFile, templates: Mapping[str, Template]) -> dict[str, Values]:
-    """The outputs that the network account's stacks will have, by region."""
-    outputs = {
-        output: known_by_name(layer, output)
-        for layer, each in templates.items()
-        if each.scope is Scope.NETWORK
-        for output in each.outputs
-    }
-    return {region: outputs for phase in rollout.phases.values() for region in phase.regions}
 
 
 def _groups(

@@ -140,26 +140,23 @@ class RetainedList:
         kinds = Counter(final if each.policy == "Snapshot" else each.type.rpartition("::")[2] for each in self.read())
         return name_list([counted_noun(count, kind) for kind, count in sorted(kinds.items())])
 
-    def add(self, found: Iterable[RetainedResource]) -> None:
-        """Record what a removal will leave. What was there before stays: its database had fewer snapshots then."""
-        self._update(added=found)
+    def update(self, added: Iterable[RetainedResource] = (), gone: Iterable[RetainedResource] = ()) -> None:
+        """Record what a removal will leave, and take out what is gone.
 
-    def discard(self, purged: Iterable[RetainedResource]) -> None:
-        """Take out what is gone."""
-        self._update(gone=purged)
-
-    def _update(self, added: Iterable[RetainedResource] = (), gone: Iterable[RetainedResource] = ()) -> None:
-        def by_key(resources: Iterable[RetainedResource]) -> dict[tuple[Target, str, str, str], RetainedResource]:
-            return {(each.target, each.stack_id, each.type, each.physical_id): each for each in resources}
-
-        new, left_out = by_key(added), by_key(gone)
+        What was there before stays as it is: its database had fewer snapshots then.
+        """
+        new, left_out = _by_key(added), _by_key(gone)
 
         def changed(stored: _Stored) -> _Stored:
-            resources = new | by_key(stored.resources)
+            resources = new | _by_key(stored.resources)
             return _Stored(tuple(resources[key] for key in sorted(resources.keys() - left_out)))
 
         with self._lock:
             self._object.update(changed)
+
+
+def _by_key(resources: Iterable[RetainedResource]) -> dict[tuple[Target, str, str, str], RetainedResource]:
+    return {(each.target, each.stack_id, each.type, each.physical_id): each for each in resources}
 
 
 def record_retained(client: Client, sets: Mapping[str, StackSet], retained: RetainedList) -> dict[LayerTarget, str]:
@@ -180,7 +177,7 @@ def record_retained(client: Client, sets: Mapping[str, StackSet], retained: Reta
             unread[key] = str(answer)
         else:
             found += answer
-    retained.add(found)
+    retained.update(found)
     return unread
 
 
@@ -281,7 +278,7 @@ def purge_retained(
             for resource in by_target[target]:
                 done.append(_purge(client, resource, acknowledged))
         finally:
-            retained.discard(each.resource for each in done if each.status is PurgeStatus.PURGED)
+            retained.update(gone=[each.resource for each in done if each.status is PurgeStatus.PURGED])
         return done
 
     results: list[PurgeResult] = []
