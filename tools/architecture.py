@@ -87,7 +87,8 @@ def _table(graph: grimp.ImportGraph, rooms: Sequence[Room]) -> str:
 def _purpose(module: str) -> str:
     """The first sentence of the module's docstring."""
     path = SOURCE / module.replace(".", "/")
-    text = (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text(encoding="utf-8")
+    package = path / "__init__.py"  # a folder without it may be what is left of one
+    text = (package if package.exists() else path.with_suffix(".py")).read_text(encoding="utf-8")
     first = " ".join((ast.get_docstring(ast.parse(text)) or "").partition("\n\n")[0].split())
     return re.split(r"\.(?:\s|$)", first)[0].replace("|", "\\|")
 

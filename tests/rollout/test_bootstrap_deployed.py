@@ -14,7 +14,7 @@ from warm import running
 
 from builders.cloud.process import Cloud
 from builders.errors import RolloutError
-from builders.rollout.aws.client import Client
+from builders.rollout.aws import Client
 from builders.rollout.config.loading import load_rollout_file
 from builders.rollout.config.schema import RolloutFile
 from builders.rollout.config.templates import Template, read_templates

@@ -17,8 +17,7 @@ from builders.aws.errors import (
     StaleRequest,
 )
 from builders.errors import RolloutError
-from builders.rollout.aws.client import Client
-from builders.rollout.aws.stack_sets import DriftedProperty
+from builders.rollout.aws import Client, DriftedProperty
 from builders.rollout.model import ConcurrencyMode, Permissions, Preferences, Status, Target
 from builders.rollout.plan.calls import Action
 

@@ -24,7 +24,7 @@ from builders import deploy
 from builders.aws.calls import Access, ApiCalls
 from builders.cloud.clients import account_client
 from builders.cloud.process import Cloud
-from builders.rollout.aws.client import Client
+from builders.rollout.aws import Client
 from builders.rollout.checks import permissions
 from builders.rollout.checks.findings import CheckedPhase
 from builders.rollout.config.loading import load_rollout_file

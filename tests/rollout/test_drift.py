@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from builders.errors import RolloutError
-from builders.rollout.aws.stack_sets import DriftedProperty
+from builders.rollout.aws import DriftedProperty
 from builders.rollout.checks.drift import DriftOptions, DriftView, differing_sections, run_drift
 from builders.rollout.model import DeployedStack, Instance, StackSet, Status, Target
 

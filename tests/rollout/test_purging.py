@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from builders.rollout.aws.client import Client
+from builders.rollout.aws import Client
 from builders.rollout.lifecycle.retained import (
     PurgeStatus,
     RetainedList,

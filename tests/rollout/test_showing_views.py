@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from rich.cells import cell_len
 
-from builders.rollout.aws.stack_sets import DriftedProperty
+from builders.rollout.aws import DriftedProperty
 from builders.rollout.checks.drift import DriftView
 from builders.rollout.checks.outputs import OutputsView, Written
 from builders.rollout.checks.status import AccountRelease, InstanceStatus, InstanceView, StatusView

@@ -13,7 +13,7 @@ import pytest
 
 from builders.building import environment_check
 from builders.errors import RolloutFileError
-from builders.rollout.aws.client import Client
+from builders.rollout.aws import Client
 from builders.rollout.checks.values import PhaseValues, address_mistakes, require_sound, unconnected
 from builders.rollout.config.loading import load_rollout_file
 from builders.rollout.config.parameters import SharedOutputs

@@ -7,7 +7,7 @@
     phase.py    rollout.yaml, templates and shared stacks, opened for a command
     executor/   runs: a schedule carried out, call by call
     state/      journal, releases and override cache in the artifacts bucket
-    aws/        all calls to AWS
+    aws.py      StackSets, and the client of the accounts of a phase
     plan/       the ordered calls from the current state to the desired one, and what blocks them
     config/     rollout.yaml, environments/ and templates/ become the desired state
     model.py    the values that all of them share

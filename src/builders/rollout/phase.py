@@ -12,7 +12,7 @@ from builders.aws import stacks
 from builders.aws.calls import ApiCalls, concurrently
 from builders.aws.errors import RoleNotAssumed
 from builders.errors import RolloutError, RolloutFileError, UsageError
-from builders.rollout.aws.client import Client
+from builders.rollout.aws import Client
 from builders.rollout.config import desired_state, loading, parameters, schema, templates
 from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.config.templates import Template

@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from builders.aws.calls import concurrently
 from builders.errors import RolloutError, UsageError
 from builders.resource_types import value_at
-from builders.rollout.aws.client import Client
-from builders.rollout.aws.stack_sets import DriftedProperty, InstanceResult
+from builders.rollout.aws import Client, DriftedProperty, InstanceResult
 from builders.rollout.executor.context import Clock, PollInterval
 from builders.rollout.executor.current_state import read_set, read_stacks
 from builders.rollout.executor.operations import PolledOperation, Poller

@@ -18,7 +18,7 @@ from typing import Generic, TypeVar
 
 from builders.aws import errors
 from builders.errors import RolloutError
-from builders.rollout.aws.stack_sets import StackSets
+from builders.rollout.aws import StackSets
 from builders.rollout.executor.context import Clock, Context, PollInterval
 from builders.rollout.model import Operation, Preferences, Status, Target
 from builders.rollout.plan.calls import Action, Call

@@ -21,7 +21,7 @@ from builders.aws.errors import NotFound
 from builders.aws.objects import Objects
 from builders.aws.stacks import StackResource
 from builders.errors import RolloutError
-from builders.rollout.aws.client import Client
+from builders.rollout.aws import Client
 from builders.rollout.model import LayerTarget, StackSet, Target, grouped
 from builders.rollout.state.serialization import Folder
 from builders.template_bodies import deletion_policy, parse_template

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from rich.text import Text
 
-from builders.rollout.aws.stack_sets import DriftedProperty
+from builders.rollout.aws import DriftedProperty
 from builders.rollout.checks.drift import STACK, DriftView
 from builders.rollout.checks.findings import Diagnosis, Severity
 from builders.rollout.checks.outputs import OutputsView

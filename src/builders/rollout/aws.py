@@ -1,6 +1,7 @@
-"""StackSets as their administrator sees and drives them. Every request carries CallAs.
+"""Calls of AWS that a rollout alone makes, by `builders.aws`: StackSets, and a client that reaches a phase's accounts.
 
-Source: CloudFormation API reference, of each operation; StackSetOperationPreferences; DeploymentTargets.
+Every request of StackSets carries CallAs. Source: CloudFormation API reference, of each operation;
+StackSetOperationPreferences; DeploymentTargets.
 """
 
 from __future__ import annotations
@@ -9,14 +10,16 @@ import contextlib
 import dataclasses
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from builders import naming
 from builders.aws import stacks
-from builders.aws.calls import ApiCalls
-from builders.aws.errors import NotFound, Refused, StackSetNotFound
+from builders.aws.accounts import Organizations
+from builders.aws.calls import ApiCalls, Role, Session
+from builders.aws.errors import NotFound, Refused, RoleNotAssumed, StackSetNotFound
+from builders.aws.objects import Objects
 from builders.errors import RolloutError
-from builders.naming import UNITS_LIMIT, existing_stack_sets
 from builders.rollout.model import (
     DesiredState,
     Instance,
@@ -75,7 +78,7 @@ class StackSets:
 
     def existing(self, layers: Iterable[str], suffix: str) -> dict[str, str]:
         """Names of the sets of a phase that exist, by layer in the order of the alphabet."""
-        return existing_stack_sets(layers, suffix, self.names())
+        return naming.existing_stack_sets(layers, suffix, self.names())
 
     def read(self, layer: str, name: str) -> StackSet | None:
         """A set with all its instances (overrides unknown) and its active operations; None when there is none."""
@@ -129,11 +132,11 @@ class StackSets:
             self.instances(call.set_name)
             units = self._units[call.set_name]
         found = tuple(sorted({units[each] for each in call.targets if each in units}))
-        if len(found) > UNITS_LIMIT:
+        if len(found) > naming.UNITS_LIMIT:
             # Not another error: the operation fails by it and its run can end, where a resumed one would meet it again.
             raise Refused(
                 f"{call.set_name}: the instances of this {call.action.value} were made in {len(found)} organizational "
-                f"units, and a call takes {UNITS_LIMIT}; divide the accounts into more waves"
+                f"units, and a call takes {naming.UNITS_LIMIT}; divide the accounts into more waves"
             )
         return found
 
@@ -332,3 +335,58 @@ def _bare(value: str) -> str:
         return json.dumps(json.loads(value))
     except ValueError:
         return value
+
+
+MAKE_DEPLOY_ROLE = "make it as in docs/bootstrap.md, The deploy role, or name another as deploy_role"
+"""The remedy where `Client.deploying` has no role."""
+
+
+class Client:
+    """One attribute for each service, or part of one. Safe for threads; nothing is asked before it must be.
+
+    `plan_role` is the role that reads, which the layer `account` makes; `deploy_role` gives the name of the role that
+    deploys plain stacks in an account.
+    """
+
+    def __init__(
+        self, calls: ApiCalls, permissions: Permissions, phase: str, suffix: str, deploy_role: Callable[[str], str]
+    ) -> None:
+        self.calls = calls
+        self.plan_role = naming.with_suffix(naming.PLAN_ROLE, suffix)
+        self._external_id = naming.external_id(phase)
+        self.deploy_role = deploy_role
+        self.sets = StackSets(calls, permissions)
+        self.organizations = Organizations(calls.session())
+
+    def reading(self, target: Target) -> Session:
+        """Read stacks, alarms and tasks of the phase: through the plan role, in every account alike."""
+        return self.calls.session(target.region, Role(target.account, self.plan_role, self._external_id))
+
+    def reading_shared(self, target: Target) -> Session:
+        """Read what is not in a stack set: through the plan role, too, but for the caller's own account."""
+        own = target.account == self.calls.account()
+        return self.calls.session(target.region) if own else self.reading(target)
+
+    def looking(self, target: Target) -> Session:
+        """Read what bootstrap would change: as `reading_shared`, and through the deploy role where there is no plan
+        role yet."""
+        session = self.reading_shared(target)
+        try:
+            session.ask("sts", "GetCallerIdentity")
+        except RoleNotAssumed:
+            return self.deploying(target)
+        return session
+
+    def deploying(self, target: Target, with_external_id: bool = False) -> Session:
+        """Deploy plain stacks, and delete what stacks leave: through the account's deploy role; not in our own account.
+
+        Only a check that looks for the reason of a refusal hands over the phase's external id.
+        """
+        if target.account == self.calls.account():
+            return self.calls.session(target.region)
+        external_id = self._external_id if with_external_id else ""
+        return self.calls.session(target.region, Role(target.account, self.deploy_role(target.account), external_id))
+
+    def objects(self, region: str) -> Objects:
+        """The administrator's buckets in a region."""
+        return Objects(self.calls.session(region))
