@@ -21,7 +21,7 @@ from builders.evaluate import known_by_name, named_outputs
 from builders.naming import CONNECTIVITY
 from builders.rollout.config import desired_state, parameters
 from builders.rollout.config.document import all_at_once, location
-from builders.rollout.config.parameters import SharedOutputs, Source, TargetGroup
+from builders.rollout.config.parameters import SharedOutputs, TargetGroup
 from builders.rollout.config.schema import RolloutFile, SharedAccount
 from builders.rollout.config.templates import Template
 from builders.rollout.model import grouped
@@ -177,12 +177,11 @@ def _addresses(values: PhaseValues) -> Iterator[WrongValue]:
                 f"give each its own in {values.rollout.path}: region_parameters, account_parameters, place_parameters",
             )
     if network := values.rollout.network:
-        regions = values.rollout.phases[values.name].regions
-        given = {region: _given(values.rollout, network, "network", region) for region in regions}
+        given = _of_owner(values, "network", network)
         for file, group in own:
             if group.connected:
                 for region in dict.fromkeys(target.region for target in group.targets):
-                    yield from _unannounced(given[region].get("AllowedPrefixes"), file, group)
+                    yield from _unannounced(given[region], file, group)
 
 
 def _has_way(group: TargetGroup) -> bool:
@@ -190,48 +189,43 @@ def _has_way(group: TargetGroup) -> bool:
     return group.given(CONNECTIVITY) not in (None, "None")
 
 
-def _unannounced(allowed: Source | None, file: ParameterFile, group: TargetGroup) -> Iterator[WrongValue]:
+def _unannounced(network: TargetGroup, file: ParameterFile, group: TargetGroup) -> Iterator[WrongValue]:
     """A range that the association with our Direct Connect gateway does not allow: on-premises never learns it."""
-    vpc = _network(group.given(VPC) or "")
-    if vpc is None or allowed is None or not allowed.values["AllowedPrefixes"]:
+    vpc, source = _network(group.given(VPC) or ""), parameters.origin(network.chain, "AllowedPrefixes")
+    if vpc is None or source is None or not source.values["AllowedPrefixes"]:
         return  # a gateway of somebody else's, or a value that is refused elsewhere
-    prefixes = list(map(_network, allowed.values["AllowedPrefixes"].split(",")))
+    prefixes = list(map(_network, source.values["AllowedPrefixes"].split(",")))
     if not any(prefix and vpc.subnet_of(prefix) for prefix in prefixes):
-        listed = allowed.where("AllowedPrefixes")
+        listed = source.where("AllowedPrefixes")
         what = f"{VPC}={vpc} is not within AllowedPrefixes ({listed}): on-premises learns no way to it"
         yield WrongValue(location(*file.at(VPC), ()), what, "add it there, then bootstrap")
 
 
 def _sharing(values: PhaseValues) -> Iterator[WrongValue]:
     """Accounts of the phase with which the transit gateway or the packages are not shared."""
-    rollout = values.rollout
-    shared = (
-        ("tooling", rollout.tooling, "ReaderAccountIds", "read packages", values.groups),
-        ("network", rollout.network, "SharePrincipals", "attach to the transit gateway", values.connected),
-    )
-    for region, (name, owner, key, use, groups) in itertools.product(rollout.phases[values.name].regions, shared):
-        if owner is None:
-            continue
-        sources = _given(rollout, owner, name, region)
-        given = {key: source.values[key] for key, source in sources.items()}
-        if key not in given or ":" in given[key] or given.get("OrganizationId"):
+    tooling, network = values.rollout.tooling, values.rollout.network
+    shared = [(_of_owner(values, "tooling", tooling), "ReaderAccountIds", "read packages", values.groups)]
+    if network:
+        of_network = _of_owner(values, "network", network)
+        shared.append((of_network, "SharePrincipals", "attach to the transit gateway", values.connected))
+    for region, (owners, key, use, groups) in itertools.product(values.rollout.phases[values.name].regions, shared):
+        owner = owners[region]
+        source = parameters.origin(owner.chain, key)
+        if source is None or ":" in source.values[key] or owner.given("OrganizationId"):
             continue  # a list with an organization or its units may mean all
-        listed = [each.strip() for each in given[key].split(",")]
+        listed = [each.strip() for each in source.values[key].split(",")]
         accounts = {target.account for group in groups for target in group.targets if target.region == region}
-        if missing := sorted(accounts - {*listed, owner.account}):
+        if missing := sorted(accounts - {*listed, owner.targets[0].account}):
             are = "is" if len(missing) == 1 else "are"
             what = f"{name_list(missing, _NAMED)} {are} not listed, and cannot {use} in {region}"
-            yield WrongValue(sources[key].where(key), what, f"add to {key}, then bootstrap")
+            yield WrongValue(source.where(key), what, f"add to {key}, then bootstrap")
 
 
-def _given(rollout: RolloutFile, owner: SharedAccount, name: str, region: str) -> dict[str, Source]:
-    """The source of each parameter of a shared account in a region."""
-    chain = [parameters.file_source(parameters.read_parameters(rollout, owner.parameters))]
-    if region in owner.region_parameters:
-        chain.append(
-            parameters.rollout_source(rollout, owner.region_parameters[region], name, "region_parameters", region)
-        )
-    return {key: source for source in chain for key in source.values}
+def _of_owner(values: PhaseValues, name: str, owner: SharedAccount) -> dict[str, TargetGroup]:
+    """The values of a shared account by the regions of the phase."""
+    regions = values.rollout.phases[values.name].regions
+    groups, _, _ = desired_state.account_values(values.rollout, name, owner, regions, SharedOutputs())
+    return dict(zip(regions, groups, strict=True))
 
 
 def _as_file(group: TargetGroup, declared: Collection[str]) -> ParameterFile:

@@ -273,9 +273,9 @@ def bootstrap_stacks(
     chosen = [of_scope[layer] for layer in order]
     regions = dict.fromkeys(region for config in rollout.phases.values() for region in config.regions)
     if scope is Scope.TOOLING:
-        found = _account_values(rollout, "tooling", rollout.tooling, {rollout.home: None, **regions}, shared)
+        found = account_values(rollout, "tooling", rollout.tooling, {rollout.home: None, **regions}, shared)
     elif scope is Scope.NETWORK and rollout.network:
-        found = _account_values(rollout, "network", rollout.network, regions, shared)
+        found = account_values(rollout, "network", rollout.network, regions, shared)
     elif scope is Scope.ACCOUNT or (
         scope is Scope.TOOLING_PER_PHASE and rollout.stacksets.permission_model == "SELF_MANAGED"
     ):
@@ -304,7 +304,7 @@ _OwnValues = tuple[list[TargetGroup], list[Source], str]
 """The targets of stacks with their values, the sources that people wrote, and the advice about a missing value."""
 
 
-def _account_values(
+def account_values(
     rollout: RolloutFile, name: str, account: SharedAccount, regions: Iterable[str], shared: SharedOutputs
 ) -> _OwnValues:
     """The tooling or the network account: its parameter file, and the parameters of each region."""
