@@ -119,8 +119,10 @@ def pair(servers: tuple[postgres.Server, postgres.Server]) -> Callable[..., Pair
     def make(*statements: str) -> Pair:
         source, target = servers
         name = f"payments_{next(_numbers)}"
-        source.administer(f"CREATE DATABASE {name} OWNER {APPLICATION}")
-        target.administer(f"CREATE DATABASE {name} OWNER {MASTER}")
+        for server, owner in ((source, APPLICATION), (target, MASTER)):
+            # Half the work of the default, which writes every block into the log; older versions know no other way.
+            strategy = "STRATEGY file_copy" if server.installation.major >= 15 else ""
+            server.administer(f"CREATE DATABASE {name} OWNER {owner} {strategy}")
         both = Pair(name, source, target)
         both.administer("source", f"GRANT CREATE, USAGE ON SCHEMA public TO {REPLICATION_USER}, {APPLICATION}")
         with both.application() as session:
