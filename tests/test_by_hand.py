@@ -19,7 +19,7 @@ from builders.building.packages import WHEELS_DIR
 from builders.cloud.clients import account_client
 from builders.cloud.process import Cloud
 from builders.cloud.rds.on_premises import on_premises
-from builders.rollout.config.templates import read_templates
+from builders.layer_templates import read_templates
 from builders.scopes import Scope
 
 PAGE = Path("docs/by-hand.md")

@@ -38,6 +38,7 @@
     parameter_validation.py  parameter values against their declarations
     evaluate.py              templates evaluated with given parameters
     template_bodies.py       template bodies, parsed, compared and evaluated
+    layer_templates.py       templates of layers as files: scope, needs, parameters and outputs
     stack_diff/              two versions of one stack compared: changes, values, hazards
     intrinsics.py            the intrinsic functions
     database_instances.py    what RDS refuses in the properties of an instance

@@ -21,12 +21,12 @@ from builders.aws import networks
 from builders.deployed import Deployed
 from builders.environments import ParameterFile
 from builders.errors import ParameterFileError, RolloutError, UsageError
+from builders.layer_templates import Template, read_templates
 from builders.scopes import Scope
 from builders.text import name_list
 
 if TYPE_CHECKING:
     from builders.aws.calls import Session
-    from builders.rollout.config.templates import Template
 
 _SHARED = (Scope.TOOLING, Scope.NETWORK)
 """Scopes of stacks that all phases use, and which have a suffix of their own."""
@@ -58,8 +58,6 @@ def command(
     With --phase the files in outputs/ are written, which migrate-database and the integration suite read. With --into
     a parameter file gets the outputs that layers of other accounts take as parameters.
     """
-    from builders.rollout.config.templates import read_templates  # noqa: PLC0415  --help does not wait for pydantic
-
     if not phase and not into:
         raise UsageError("nothing to write: give --phase, or --into with a parameter file")
     templates = read_templates(templates_dir)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from builders import environments
-from builders.rollout.config.templates import read_template
+from builders.layer_templates import read_template
 from builders.rollout.model import DeployedStack, Target
 from builders.stack_diff.comparison import compare
 from builders.stack_diff.effects import Effect

@@ -11,11 +11,11 @@ from typing import Any
 
 from builders import naming
 from builders.aws.stacks import TEMPLATE_TAG
+from builders.layer_templates import Template, read_templates
 from builders.rollout.checks import status
 from builders.rollout.checks.status import StatusView
 from builders.rollout.config import desired_state, schema
 from builders.rollout.config.parameters import SharedOutputs
-from builders.rollout.config.templates import Template, read_templates
 from builders.rollout.executor import current_state
 from builders.rollout.executor.context import Observer, PollInterval, Report, RunServices
 from builders.rollout.executor.executor import begin_run, run_to_desired

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from builders.environments import Entry, ParameterFile
+from builders.layer_templates import Template, read_template
 from builders.rollout.config.desired_state import desired_state
 from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.config.schema import RolloutFile
-from builders.rollout.config.templates import Template, read_template
 from builders.rollout.model import DesiredState
 
 ONE, TWO, THREE = "111111111111", "222222222222", "333333333333"

@@ -12,11 +12,11 @@ import pytest
 
 from builders.errors import RolloutFileError
 from builders.evaluate import evaluate
+from builders.layer_templates import Template, read_templates
 from builders.rollout.config.desired_state import bootstrap_stacks
 from builders.rollout.config.loading import load_rollout_file
 from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.config.schema import RolloutFile
-from builders.rollout.config.templates import Template, read_templates
 from builders.rollout.lifecycle.bootstrap import ROUNDS, route_stacks
 from builders.rollout.model import DesiredState, Permissions, PlainStackSpec, Preferences, Target
 from builders.scopes import Scope

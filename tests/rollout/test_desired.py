@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from builders.errors import RolloutError, RolloutFileError, UsageError
+from builders.layer_templates import read_template, read_templates
 from builders.rollout.config.desired_state import desired_state
 from builders.rollout.config.parameters import SharedOutputs
-from builders.rollout.config.templates import read_template, read_templates
 from builders.rollout.model import ConcurrencyMode, Permissions, Preferences, Target, Wave
 
 from .phases import FAR, NEAR, ONE, TEXT, THREE, TWO, made, phase, rollout

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from builders.errors import RolloutFileError
+from builders.layer_templates import Template
 from builders.rollout.config.desired_state import bootstrap_stacks
 from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.config.schema import RolloutFile
-from builders.rollout.config.templates import Template
 from builders.rollout.model import Target
 from builders.scopes import Scope
 from builders.template_bodies import PlainStack

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from builders.layer_templates import Template, read_templates
 from builders.naming import ADMINISTRATION_ROLE, EXECUTION_ROLE, with_suffix
 from builders.rollout.config.desired_state import bootstrap_stacks, desired_state
 from builders.rollout.config.loading import load_rollout_file
 from builders.rollout.config.parameters import SharedOutputs, environment_file
 from builders.rollout.config.schema import RolloutFile
-from builders.rollout.config.templates import Template, read_templates
 from builders.rollout.model import DesiredState, Target
 from builders.scopes import Scope
 

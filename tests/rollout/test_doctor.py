@@ -17,12 +17,12 @@ from builders.aws import networks
 from builders.aws.accounts import DEFAULTS, STACK_SETS
 from builders.cloud.process import Cloud
 from builders.errors import RolloutError
+from builders.layer_templates import Template, read_template
 from builders.rollout.checks.doctor import CHECKS, run_check, run_doctor
 from builders.rollout.checks.findings import CheckedPhase, CheckResult, Finding, Severity
 from builders.rollout.config import loading
 from builders.rollout.config.parameters import SharedOutputs, Source, TargetGroup
 from builders.rollout.config.schema import RolloutFile, SharedAccount
-from builders.rollout.config.templates import Template, read_template
 from builders.rollout.model import Permissions, Target
 from builders.rollout.phase import PhaseConnection
 from builders.rollout.plan.calls import Action

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from builders.aws.errors import AccessDenied
-from builders.rollout.config.templates import read_templates
+from builders.layer_templates import read_templates
 from builders.rollout.executor.context import Observer
 from builders.rollout.model import DesiredState, Operation, Target
 from builders.rollout.plan.calls import Call

@@ -22,12 +22,12 @@ import yaml
 from cfnlint.decode import decode_str
 from cfnlint.template.template import Template as LintedTemplate
 
-from builders import catalog, environments, outputs, parameter_validation
+from builders import catalog, environments, layer_templates, outputs, parameter_validation
 from builders.building import environment_check
 from builders.errors import StackferryError
 from builders.findings import Finding, as_text
 from builders.naming import stack_set
-from builders.rollout.config import desired_state, loading, parameters, templates
+from builders.rollout.config import desired_state, loading, parameters
 from builders.rollout.config.parameters import Source, TargetGroup
 from builders.rollout.model import (
     CurrentState,
@@ -108,7 +108,7 @@ def _rollout_files(folder: Path) -> Subject:
     (project / "accounts.txt").write_text("111111111111\n222222222222\n", encoding="utf-8")
     data["phases"]["prod"]["targets"] = {"accounts_file": "accounts.txt"}
     data["phases"]["prod"]["waves"][0]["accounts"] = ["111111111111"]
-    found, text = templates.read_templates(TEMPLATES), ROLLOUT.read_text(encoding="utf-8")
+    found, text = layer_templates.read_templates(TEMPLATES), ROLLOUT.read_text(encoding="utf-8")
     bucket = {"ArtifactsBucket": environments.read(ENVIRONMENTS / "dev.json").values["ArtifactsBucket"]}
     gateway = {"TransitGatewayId": "tgw-0123456789abcdef0", "OnPremisesRouteTableId": "tgw-rtb-0123456789abcdef0"}
     regions = {target.region for target in TARGETS}
@@ -370,7 +370,7 @@ def _outputs(folder: Path) -> Subject:
 
 def _as_desired(body: str, values: Mapping[str, str]) -> None:
     """The checks that a template of templates/ goes through with the values of a phase."""
-    template = templates.read_template("network", body)
+    template = layer_templates.read_template("network", body)
     source = Source("dev.json", values)
     group = TargetGroup(TARGETS, (source,))
     problems = [*parameters.unknown_parameters([source], [template]), *parameters.wrong_values([source], [template])]

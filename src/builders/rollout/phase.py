@@ -12,10 +12,10 @@ from builders.aws import stacks
 from builders.aws.calls import ApiCalls, concurrently
 from builders.aws.errors import RoleNotAssumed
 from builders.errors import RolloutError, RolloutFileError, UsageError
+from builders.layer_templates import Template, read_templates
 from builders.rollout.aws import Client
-from builders.rollout.config import desired_state, loading, parameters, schema, templates
+from builders.rollout.config import desired_state, loading, parameters, schema
 from builders.rollout.config.parameters import SharedOutputs
-from builders.rollout.config.templates import Template
 from builders.rollout.executor.current_state import read_current_state
 from builders.rollout.model import CurrentState, DesiredState, LayerTarget, Permissions, Target, Values
 from builders.rollout.state.store import Store
@@ -75,7 +75,7 @@ def connect(
     if region:
         tooling = rollout.tooling.model_copy(update={"region": region})
         rollout = rollout.model_copy(update={"tooling": tooling})
-    found = templates.read_templates(templates_folder)
+    found = read_templates(templates_folder)
     if name not in rollout.phases:
         raise UsageError(unknown_name("phase", name, rollout.phases))
     suffix = _suffix(rollout, name)

@@ -13,10 +13,10 @@ from builders import naming
 from builders.aws.calls import attempted
 from builders.aws.errors import AccessDenied, RoleNotAssumed
 from builders.errors import EvaluationError, RolloutError
+from builders.layer_templates import Template
 from builders.rollout.checks.values import PhaseValues
 from builders.rollout.config import desired_state, parameters
 from builders.rollout.config.parameters import SharedOutputs, TargetGroup
-from builders.rollout.config.templates import Template
 from builders.rollout.model import Permissions, Target, Values, grouped
 from builders.rollout.phase import PhaseConnection
 from builders.rollout.state.store import Store

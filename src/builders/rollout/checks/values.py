@@ -18,12 +18,12 @@ from builders.building.cache import SoundValues, of_user as cache_of_user
 from builders.environments import OF_A_PHASE, Entry, ParameterFile
 from builders.errors import RolloutFileError
 from builders.evaluate import known_by_name, named_outputs
+from builders.layer_templates import Template
 from builders.naming import CONNECTIVITY
 from builders.rollout.config import desired_state, parameters
 from builders.rollout.config.document import all_at_once, location
 from builders.rollout.config.parameters import SharedOutputs, TargetGroup
 from builders.rollout.config.schema import RolloutFile, SharedAccount
-from builders.rollout.config.templates import Template
 from builders.rollout.model import grouped
 from builders.rollout.phase import PhaseConnection
 from builders.scopes import Scope, in_order

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from builders import naming
 from builders.environments import ParameterFile
 from builders.errors import RolloutFileError, UsageError
+from builders.layer_templates import Template
 from builders.naming import ARTIFACTS_BUCKET, MIGRATION_PHASE, SUFFIX
 from builders.rollout.config import parameters
 from builders.rollout.config.document import all_at_once, line_of, location
 from builders.rollout.config.loading import check_accounts
 from builders.rollout.config.parameters import PhaseSources, SharedOutputs, Source, TargetGroup
 from builders.rollout.config.schema import RolloutFile, SharedAccount, WaveConfig, seconds
-from builders.rollout.config.templates import Template
 from builders.rollout.model import (
     ConcurrencyMode,
     DesiredState,

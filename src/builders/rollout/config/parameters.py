@@ -16,6 +16,7 @@ from builders import environments
 from builders.environments import ParameterFile
 from builders.errors import EvaluationError, ParameterFileError, RolloutFileError
 from builders.evaluate import evaluate, known_by_name, named_outputs
+from builders.layer_templates import Template
 from builders.naming import CONNECTIVITY, SUFFIX, TRANSIT_GATEWAY
 from builders.outputs import as_parameters
 from builders.parameter_validation import (
@@ -30,7 +31,6 @@ from builders.parameter_validation import (
 )
 from builders.rollout.config.document import all_at_once, location
 from builders.rollout.config.schema import KeyPath, RolloutFile
-from builders.rollout.config.templates import Template
 from builders.rollout.model import Target, Values, grouped, shared_target
 from builders.template_bodies import parse_template
 from builders.text import name_list
