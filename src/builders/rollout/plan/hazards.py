@@ -186,29 +186,26 @@ def _unread(layer: str) -> Hazard:
     )
 
 
-def limit_hazards(layer: str, template: str, permissions: Permissions) -> tuple[Hazard, ...]:
+def limit_hazards(layer: str, template: str, permissions: Permissions) -> Iterator[Hazard]:
     """Everything in a template that CloudFormation or StackSets refuse, wherever it goes."""
-    return tuple(
-        Hazard(kind, layer, resource, message, remedy, acknowledgeable=False)
-        for kind, resource, message, remedy in _refused(template, permissions)
-    )
 
+    def refused(kind: HazardKind, resource: str, message: str, remedy: str) -> Hazard:
+        return Hazard(kind, layer, resource, message, remedy, acknowledgeable=False)
 
-def _refused(template: str, permissions: Permissions) -> Iterator[tuple[HazardKind, str, str, str]]:
     size = len(template.encode())
     if size > TEMPLATE_LIMIT_BYTES:
         message = f"the template has {size:,} bytes; {TEMPLATE_LIMIT_BYTES:,} go without a bucket"
-        yield HazardKind.LIMIT, "", message, "split the layer, or shorten it"
+        yield refused(HazardKind.LIMIT, "", message, "split the layer, or shorten it")
     try:
         data = parse_template(template)
     except EvaluationError as error:
-        yield HazardKind.NOT_COMPARABLE, "", str(error), "build the templates again with build-templates"
+        yield refused(HazardKind.NOT_COMPARABLE, "", str(error), "build the templates again with build-templates")
         return
     for section, most in SECTION_LIMITS.items():
         count = len(data.get(section, {}))
         if count > most:
             message = f"the template has {count} {section.lower()}; CloudFormation takes {most}"
-            yield HazardKind.LIMIT, section, message, "split the layer"
+            yield refused(HazardKind.LIMIT, section, message, "split the layer")
     if not permissions.service_managed:
         return
     # "Configure a custom execution role template for StackSets" (CloudFormation user guide): a role of one's own could
@@ -216,11 +213,11 @@ def _refused(template: str, permissions: Permissions) -> Iterator[tuple[HazardKi
     remedy = "write it out in the template, or use a self-managed set"
     if has_transform(data):
         message = "the default execution role of service-managed sets takes no transforms and no macros"
-        yield HazardKind.SERVICE_MANAGED, "Transform", message, remedy
+        yield refused(HazardKind.SERVICE_MANAGED, "Transform", message, remedy)
     for name, body in data["Resources"].items():
         if isinstance(body, dict) and body.get("Type") == "AWS::CloudFormation::Stack":
             message = f"the default execution role of service-managed sets takes no nested stacks, and {name} is one"
-            yield HazardKind.SERVICE_MANAGED, name, message, remedy
+            yield refused(HazardKind.SERVICE_MANAGED, name, message, remedy)
 
 
 def has_transform(template: Mapping[str, Any]) -> bool:
