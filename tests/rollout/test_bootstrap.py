@@ -180,10 +180,8 @@ def desired(layers: dict[str, Template]) -> DesiredState:
 
 def test_routes_are_made_where_the_network_of_the_phase_has_its_attachment(desired: DesiredState) -> None:
     outputs = {
-        "network": {
-            Target("111111111111", "us-east-1"): {"DirectConnectAttachmentId": ATTACHMENT, "VpcId": "vpc-0"},
-            Target("111111111112", "us-east-1"): {"VpcId": "vpc-1"},
-        }
+        ("network", Target("111111111111", "us-east-1")): {"DirectConnectAttachmentId": ATTACHMENT, "VpcId": "vpc-0"},
+        ("network", Target("111111111112", "us-east-1")): {"VpcId": "vpc-1"},
     }
     (step,) = route_stacks(desired, outputs)
     assert (step.name, str(step.target)) == ("phase-routes-dev-111111111111", "999999999999/us-east-1")

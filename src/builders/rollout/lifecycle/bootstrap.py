@@ -98,7 +98,8 @@ class PlannedStack:
 
     def require_planned(self, changes: Iterable[ResourceChange]) -> None:
         """Refuse a change set that removes or replaces what the plan does not."""
-        agreed = {each.logical_id for each in self.comparison.changes if each.effect in _LOSING}
+        losing = (Effect.REPLACE, Effect.MAY_REPLACE, Effect.REMOVE, Effect.RETAIN)
+        agreed = {each.logical_id for each in self.comparison.changes if each.effect in losing}
         lost = {each.logical_id for each in changes if each.action == "Remove" or each.replacement == "True"}
         if self.before and (more := sorted(lost - agreed)):
             raise RolloutError(
@@ -107,7 +108,7 @@ class PlannedStack:
             )
 
 
-_LOSING = (Effect.REPLACE, Effect.MAY_REPLACE, Effect.REMOVE, Effect.RETAIN)
+Rounds = Sequence[Sequence[PlannedStack]]
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ class Bootstrap:
     """The plan that is shown, the stacks of each round that are carried out, and the outputs that they will have."""
 
     plan: Plan
-    rounds: tuple[tuple[PlannedStack, ...], ...]
+    rounds: Rounds
     shared: SharedOutputs
 
 
@@ -146,23 +147,21 @@ def plan_bootstrap(
     return Bootstrap(_plan(connection, reach, rounds, acknowledged), tuple(rounds), shared)
 
 
-def route_stacks(desired: DesiredState, outputs: Mapping[str, Mapping[Target, Values]]) -> list[PlainStack]:
+def route_stacks(desired: DesiredState, outputs: Mapping[LayerTarget, Values]) -> list[PlainStack]:
     """The stacks of the phase in the network account, for the targets where the layers before them are deployed.
 
-    `outputs` are those of these layers, by layer and target. `apply` makes the routes of other targets when it has
-    come that far.
+    `outputs` are those of these layers. `apply` makes the routes of other targets when it has come that far.
     """
     found: list[PlainStack] = []
     for layer, spec in sorted(desired.plain.items()):
-        before = [outputs[need] for need in sorted(desired.needs[layer]) if need in outputs]
         for target in sorted(spec.parameters):
-            values = [each[target] for each in before if target in each]
-            found.append(network_stack(desired, layer, target, values))
+            before = [outputs[need, target] for need in sorted(desired.needs[layer]) if (need, target) in outputs]
+            found.append(network_stack(desired, layer, target, before))
     return [stack for stack in found if not stack.missing]
 
 
-def _phase_outputs(client: Client, desired: DesiredState) -> dict[str, dict[Target, Values]]:
-    """The outputs of the layers that the routes follow, by layer and target; of those that cannot be read, none."""
+def _phase_outputs(client: Client, desired: DesiredState) -> dict[LayerTarget, Values]:
+    """The outputs of the layers that the routes follow; of stacks that cannot be read, none."""
     needed = {need for layer in desired.plain for need in desired.needs[layer] & desired.sets.keys()}
     ids = {
         (layer, target): each.stack_id
@@ -177,10 +176,7 @@ def _phase_outputs(client: Client, desired: DesiredState) -> dict[str, dict[Targ
         except Refused:
             return {}
 
-    found: dict[str, dict[Target, Values]] = defaultdict(dict)
-    for (layer, target), values in concurrently(outputs, ids):
-        found[layer][target] = values
-    return found
+    return dict(concurrently(outputs, ids))
 
 
 def _planned(reach: Reach, round_: Sequence[PlainStack]) -> tuple[PlannedStack, ...]:
@@ -222,9 +218,7 @@ def _with_attachment(reach: Reach, stack: PlainStack, before: DeployedStack | No
     known = before.outputs.get(ATTACHMENT, "") if before else ""
     trial = compare(before, stack.template, {**stack.values, ATTACHMENT: known}, stack.target)
     is_new = any(each.type in _JOINED and each.effect in (Effect.ADD, Effect.REPLACE) for each in trial.changes)
-    found = ""
-    if before and not is_new:
-        found = networks.attachment_of(reach(stack.target), before.outputs)
+    found = networks.attachment_of(reach(stack.target), before.outputs) if before and not is_new else ""
     if not found and "SharedDirectConnectGatewayId" in trial.after.outputs:
         found = known_by_name(stack.layer, ATTACHMENT)
     return _attached(stack, found)
@@ -234,12 +228,7 @@ def _attached(stack: PlainStack, attachment: str) -> PlainStack:
     return replace(stack, values={**stack.values, ATTACHMENT: attachment})
 
 
-def _plan(
-    connection: PhaseConnection,
-    reach: Reach,
-    rounds: Sequence[Sequence[PlannedStack]],
-    acknowledged: Collection[str],
-) -> Plan:
+def _plan(connection: PhaseConnection, reach: Reach, rounds: Rounds, acknowledged: Collection[str]) -> Plan:
     numbered = [(str(number), each) for number, planned in enumerate(rounds, 1) for each in planned]
     everything = [each for _, each in numbered]
     unread = grouped((each.problem, each.stack) for each in everything if each.problem)
@@ -336,7 +325,7 @@ Connect user guide, "Transit gateway associations")."""
 
 def deploy_planned(
     client: Client,
-    rounds: Sequence[Sequence[PlannedStack]],
+    rounds: Rounds,
     report: Callable[[StackOutcome], None] = lambda _outcome: None,
     association_seconds: float = ASSOCIATION_SECONDS,
 ) -> list[StackOutcome]:
