@@ -108,9 +108,8 @@ def _chosen(client: Client, desired: DesiredState, layers: Collection[str], aske
         there = ", ".join(found) or "none"
         raise RolloutError(f"phase {desired.phase} has no stack set of {', '.join(missing)}; it has those of: {there}")
     if not found:
-        raise RolloutError(
-            f"phase {desired.phase} has no stack set, and nothing to look at; `rollout-stacksets apply` deploys it"
-        )
+        nothing = f"phase {desired.phase} has no stack set, and nothing to look at"
+        raise RolloutError(f"{nothing}; `rollout-stacksets apply` deploys it")
     return {layer: name for layer, name in found.items() if not asked or layer in asked}
 
 
@@ -191,10 +190,8 @@ def _unchecked(
 
 
 def _add_compared(client: Client, state: StackSet, found: _Found) -> None:
-    """Add where stacks of a set have another template or other parameters than it.
-
-    An instance that is not CURRENT rightly differs, and counts as not checked.
-    """
+    """Add where stacks of a set have another template or other parameters than it; an instance that is not CURRENT
+    rightly differs, and counts as not checked."""
     ids: dict[LayerTarget, str] = {}
     for target, instance in state.instances.items():
         if instance.status is Status.CURRENT:

@@ -72,10 +72,8 @@ def execution_roles(phase: CheckedPhase) -> Iterator[Finding]:
 
 
 def _own_actions(phase: CheckedPhase, group: TargetGroup | None, target: Target) -> Iterator[tuple[str, list[str]]]:
-    """The actions that `account` grants for layers of a project's own, each list with a resource that it is granted on.
-
-    Those on conditions are left out: nobody knows the requests that CloudFormation will make.
-    """
+    """The actions that `account` grants for layers of a project's own, each list with a resource that it is granted on;
+    without those on conditions, since nobody knows the requests that CloudFormation will make."""
     account = phase.templates.get("account")
     if account and group and naming.OWN_POLICY in account.body:
         for title, resource in phase.resources(account, group, target).items():

@@ -1,6 +1,5 @@
 """Values of a phase judged before anything is made: each target's against the templates, and all phases' beside each
-other, since they share the way to on-premises, the transit gateway and the packages.
-"""
+other, since they share the way to on-premises, the transit gateway and the packages."""
 
 from __future__ import annotations
 
@@ -117,10 +116,8 @@ def unconnected(values: PhaseValues) -> Iterator[WrongValue]:
 
 
 def _refused(values: PhaseValues) -> Iterator[str]:
-    """Refusals of each target's values by the templates and services, and flows that have no way.
-
-    Values in which an earlier plan found nothing are passed over while nothing changes that they are judged by.
-    """
+    """Refusals of each target's values by the templates and services, and flows that have no way. Values in which an
+    earlier plan found nothing are passed over while nothing changes that they are judged by."""
     of_phase = {name for name, each in values.templates.items() if each.scope in OF_A_PHASE}
     needs = {name: each.needs & of_phase for name, each in values.templates.items()}
     try:

@@ -61,10 +61,8 @@ class Adoption:
 def plan_adoption(
     client: Client, desired: DesiredState, current: CurrentState, acknowledged: Collection[str] = ()
 ) -> Adoption:
-    """Plan the import of every stack of the phase that stands and is in no set of it.
-
-    Raises `RolloutError` where there is neither such a stack nor a set.
-    """
+    """Plan the import of every stack of the phase that stands and is in no set of it. Raises `RolloutError` where there
+    is neither such a stack nor a set."""
 
     def read(stack: LayerTarget) -> DeployedStack | None:
         return stacks.deployed(client.reading(stack[1]), naming.plain_stack(stack[0], desired.suffix))

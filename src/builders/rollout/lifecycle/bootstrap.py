@@ -209,10 +209,8 @@ _JOINED = (
 
 
 def _with_attachment(reach: Reach, stack: PlainStack, before: DeployedStack | None) -> PlainStack:
-    """The stack with the attachment of the Direct Connect gateway that it makes, which no parameter file has.
-
-    One that comes about by the deployment itself is known by its name.
-    """
+    """The stack with the attachment of the Direct Connect gateway that it makes, which no parameter file has; one that
+    comes about by the deployment itself is known by its name."""
     if ATTACHMENT not in stack.declared or stack.values.get(ATTACHMENT):
         return stack
     known = before.outputs.get(ATTACHMENT, "") if before else ""
@@ -329,11 +327,8 @@ def deploy_planned(
     report: Callable[[StackOutcome], None] = lambda _outcome: None,
     association_seconds: float = ASSOCIATION_SECONDS,
 ) -> list[StackOutcome]:
-    """Deploy the stacks of a plan, and report each outcome as it comes; return them all.
-
-    Behind a stack that fails, those that need it are skipped, and no others. Raises `Unreachable` where AWS cannot be
-    asked.
-    """
+    """Deploy the stacks of a plan, and report each outcome as it comes; return them all. Behind a stack that fails,
+    those that need it are skipped, and no others. Raises `Unreachable`."""
     outcomes: list[StackOutcome] = []
 
     def in_order(of_target: Sequence[PlannedStack]) -> list[StackOutcome]:
@@ -401,10 +396,8 @@ def _with_real_outputs(stack: PlainStack, earlier: Sequence[StackOutcome]) -> Pl
 def _deployed(
     client: Client, planned: PlannedStack, stack: PlainStack, seconds: float
 ) -> tuple[PlainStack, DeployedStack]:
-    """Deploy a stack, and once more with the attachment of the Direct Connect gateway that it made.
-
-    Waits so many seconds for a new one. Raises `RolloutError` when it does not come.
-    """
+    """Deploy a stack, and once more with the attachment of the Direct Connect gateway that it made, for which it waits
+    so many seconds. Raises `RolloutError` when it does not come."""
     session = client.deploying(stack.target)
     if stack.values.get(ATTACHMENT) == known_by_name(stack.layer, ATTACHMENT):
         first = change_sets.deploy(session, _attached(stack, ""), planned.require_planned)

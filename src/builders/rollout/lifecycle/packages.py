@@ -84,10 +84,8 @@ def with_packages(
 
 
 def require_packages(client: Client, desired: DesiredState) -> None:
-    """Refuse to put a release back whose packages are gone, or are not those that it was made with.
-
-    A release from before versions and digests were kept names keys alone: something must be there.
-    """
+    """Refuse to put a release back whose packages are gone, or are not those that it was made with. A release from
+    before versions and digests were kept names keys alone: something must be there."""
     for use in _all_uses(desired, ""):
         objects, where = client.objects(use.region), (use.bucket, use.key)
         digest = desired.digests.get(use.key)
@@ -98,10 +96,8 @@ def require_packages(client: Client, desired: DesiredState) -> None:
 
 
 def require_readers(client: Client, desired: DesiredState) -> None:
-    """Ask as each account, since a bucket policy that leaves one out fails its stacks late and slowly.
-
-    Raises `RolloutError` for accounts that cannot read a package.
-    """
+    """Raise `RolloutError` for accounts that cannot read a package. Each account is asked, since a bucket policy
+    that leaves one out fails its stacks late and slowly."""
     uses: dict[Target, _Use] = {}
     for spec in desired.sets.values():
         for target, found in _uses(desired, spec, ""):
@@ -130,10 +126,8 @@ def _all_uses(desired: DesiredState, prefix: str | None = None) -> list[_Use]:
 def _uses(
     desired: DesiredState, spec: StackSetSpec, prefix: str | None = None
 ) -> Iterator[tuple[Target, Mapping[str, _Use]]]:
-    """The packages of a layer's functions at each target, by the parameters that take their keys.
-
-    Those without a version lie under `prefix`, by default the phase's suffix.
-    """
+    """The packages of a layer's functions at each target, by the parameters that take their keys. Those without a
+    version lie under `prefix`, by default the phase's suffix."""
     if ARTIFACTS_BUCKET not in spec.parameters:
         return
     keys = [name for name in spec.parameters if name.endswith(PACKAGE_KEY)]

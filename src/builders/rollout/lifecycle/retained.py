@@ -97,10 +97,8 @@ class RetainedResource:
 def retained_resources(
     layer: str, target: Target, stack_id: str, template: str, resources: Iterable[StackResource]
 ) -> tuple[RetainedResource, ...]:
-    """The resources that a stack's deletion leaves, by the template that it was deployed with.
-
-    Those that a condition kept from being made are in no stack's list, and so not here.
-    """
+    """The resources that a stack's deletion leaves, by the template that it was deployed with; those that a condition
+    kept from being made are in no stack's list, and so not here."""
     policies = _policies(template)
     return tuple(
         RetainedResource(layer, target, stack_id, each.logical_id, each.type, each.physical_id, policy)
@@ -141,10 +139,8 @@ class RetainedList:
         return name_list([counted_noun(count, kind) for kind, count in sorted(kinds.items())])
 
     def update(self, added: Iterable[RetainedResource] = (), gone: Iterable[RetainedResource] = ()) -> None:
-        """Record what a removal will leave, and take out what is gone.
-
-        What was there before stays as it is: its database had fewer snapshots then.
-        """
+        """Record what a removal will leave, and take out what is gone. What was there before stays as it is: its
+        database had fewer snapshots then."""
         new, left_out = _by_key(added), _by_key(gone)
 
         def changed(stored: _Stored) -> _Stored:

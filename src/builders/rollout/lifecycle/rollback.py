@@ -7,7 +7,7 @@ phase, StackSets forgets instances without deleting their stacks.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from builders.aws import stacks
 from builders.aws.errors import Refused
@@ -39,10 +39,8 @@ def require_deployed(phase: Phase, release: str, acknowledged: Sequence[str]) ->
 
 
 def require_own_release(phase: Phase, release: str, desired: DesiredState, fix: str) -> None:
-    """Raise `RolloutError` where a stored release names what is not the phase's own.
-
-    A run that is continued may still reach accounts that have left rollout.yaml since, where they have instances.
-    """
+    """Raise `RolloutError` where a stored release names what is not the phase's own. A run that is continued may still
+    reach accounts that have left rollout.yaml since, where they have instances."""
     accounts = {target.account for target in phase.desired.targets}
     if not accounts.issuperset(target.account for target in desired.targets):
         states = phase.current().sets.values()
@@ -117,10 +115,8 @@ def _packages(old: StackSetSpec, region: str) -> dict[str, str]:
 def plan_detachment(
     client: Client, desired: DesiredState, sets: Mapping[str, StackSet], accounts: Collection[str]
 ) -> dict[str, list[Call]]:
-    """By layer, those that need others first, the calls of `remove --account`.
-
-    Raises `UsageError` for an account without instances, and `RolloutError` where there is nothing to detach.
-    """
+    """By layer, those that need others first, the calls of `remove --account`. Raises `UsageError` for an account
+    without instances, and `RolloutError` where there is nothing to detach."""
     present = {target.account for state in sets.values() for target in state.instances}
     if strangers := ", ".join(sorted(set(accounts) - present)):
         raise UsageError(f"phase {desired.phase} has no instance in {strangers}; see `rollout-stacksets status`")
@@ -136,14 +132,13 @@ def plan_detachment(
 
 
 def detach_calls(
-    sets: Mapping[str, StackSet], accounts: Collection[str], reached: Collection[str], region_order: Iterable[str]
+    sets: Mapping[str, StackSet], accounts: Collection[str], reached: Collection[str], region_order: Sequence[str]
 ) -> dict[str, list[Call]]:
     """By layer, the calls that detach: an account that is not `reached` any more loses all its instances.
 
     One that is reached loses only its INOPERABLE ones: the others still work, and are removed by a plan. The stacks,
     where there still are any, stay. Layers that lose nothing are left out.
     """
-    order = tuple(region_order)
     gone = set(accounts) - set(reached)
     found = {}
     for layer, state in sets.items():
@@ -155,7 +150,7 @@ def detach_calls(
         if targets:
             found[layer] = [
                 Call(Action.DELETE, layer, state.name, those, regions, retain=True)
-                for those, regions in rectangles(targets, order)
+                for those, regions in rectangles(targets, region_order)
             ]
     return found
 
