@@ -210,25 +210,19 @@ def readers(phase: CheckedPhase) -> Iterator[Finding]:
 
 def instances(phase: CheckedPhase) -> Iterator[Finding]:
     """No instance is INOPERABLE, since StackSets leave such out of every update."""
-    sets = phase.client.sets.existing(phase.carried, phase.suffix)
-    for layer, name in sets.items():
-        found = phase.client.sets.instances_left(name)
-        broken = tuple(str(target) for target, each in sorted(found.items()) if each.status is Status.INOPERABLE)
-        if broken:
-            remedy = (
-                f"`rollout-stacksets remove --phase {phase.phase} --account ...` detaches it; delete the stack there "
-                "by hand, then apply"
-            )
-            yield Finding(Severity.ERROR, f"INOPERABLE instances of {layer}", remedy, broken)
+    remedy = f"`rollout-stacksets remove --phase {phase.phase} --account ...` detaches it"
+    for layer, name in phase.client.sets.existing(phase.carried, phase.suffix).items():
+        found = sorted(phase.client.sets.instances_left(name).items())
+        if broken := tuple(str(target) for target, each in found if each.status is Status.INOPERABLE):
+            what = f"INOPERABLE instances of {layer}"
+            yield Finding(Severity.ERROR, what, f"{remedy}; delete the stack there by hand, then apply", broken)
 
 
 def log_groups(phase: CheckedPhase) -> Iterator[Finding]:
     """No log group has the name of one that a stack will make: services make theirs themselves where there is none, and
     once more when they write after their stack is gone."""
     sets = phase.client.sets.existing(phase.carried, phase.suffix)
-    for layer, template in sorted(phase.carried.items()):
-        if LOG_GROUP not in template.body:
-            continue
+    for layer, template in [(layer, each) for layer, each in sorted(phase.carried.items()) if LOG_GROUP in each.body]:
         deployed = phase.client.sets.instances_left(sets[layer]) if layer in sets else {}
         names: dict[Target, list[str]] = {}
         for group, targets in phase.alike:
@@ -260,19 +254,16 @@ def _log_groups(resources: Mapping[str, Any]) -> list[str]:
 def rotations(phase: CheckedPhase) -> Iterator[Finding]:
     """Every secret with a rotation schedule is rotated: a schedule that was renamed takes its secret's rotation away
     and stands all the same, which no drift detection shows (cloudformation-coverage-roadmap#1813)."""
-    sets = phase.client.sets.existing(phase.carried, phase.suffix)
-    for layer, name in sets.items():
-        if f'"{ROTATION_SCHEDULE}"' not in phase.carried[layer].body:
-            continue
+    rotating = [layer for layer, each in phase.carried.items() if f'"{ROTATION_SCHEDULE}"' in each.body]
+    for layer, name in phase.client.sets.existing(rotating, phase.suffix).items():
         deployed = phase.client.sets.instances_left(name)
 
         def look(
             target: Target, deployed: Mapping[Target, Instance] = deployed, layer: str = layer
         ) -> Iterator[Finding]:
             session = phase.client.reading(target)
-            for each in stacks.resources(session, deployed[target].stack_id):
-                if each.type != ROTATION_SCHEDULE:
-                    continue
+            made = stacks.resources(session, deployed[target].stack_id)
+            for each in [one for one in made if one.type == ROTATION_SCHEDULE]:
                 # The Ref of a schedule is its secret's ARN.
                 secret = session.ask("secretsmanager", "DescribeSecret", SecretId=each.physical_id)
                 if not secret.get("RotationEnabled"):

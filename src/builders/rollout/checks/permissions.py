@@ -278,14 +278,12 @@ def accounts(phase: CheckedPhase) -> Iterator[Finding]:
         f"take it out of phases.{phase.phase}.targets, then `rollout-stacksets remove --phase {phase.phase} "
         "--account ...` detaches its instances"
     )
-    gone = tuple(account for account in phase.accounts if account not in states)
-    if gone:
+    if gone := tuple(account for account in phase.accounts if account not in states):
         # Self-managed sets reach accounts of anybody.
         severity = Severity.ERROR if service_managed else Severity.WARNING
         yield Finding(severity, "not in the organization, or not any more", remedy, gone)
     for state in sorted({*states.values()} - {"ACTIVE"}):
-        closed = tuple(account for account in phase.accounts if states.get(account) == state)
-        if closed:
+        if closed := tuple(account for account in phase.accounts if states.get(account) == state):
             yield Finding(Severity.ERROR, f"the account is {state}: operations skip it or fail", remedy, closed)
     if service_managed and (management := phase.client.organizations.management()) in phase.accounts:
         what = "service-managed sets never deploy to the management account"

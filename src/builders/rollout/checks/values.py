@@ -91,8 +91,7 @@ class WrongValue(NamedTuple):
 
 def require_sound(values: PhaseValues) -> None:
     """Raise `RolloutFileError` with a line for each mistake, as `build-templates --check` judges a file of values."""
-    found = [*map(str, address_mistakes(values))] or list(_refused(values))
-    if found:
+    if found := [*map(str, address_mistakes(values))] or list(_refused(values)):
         raise all_at_once(found)
 
 

@@ -356,8 +356,7 @@ def _deploy(
 ) -> StackOutcome:
     stack, before = planned.stack, planned.before
     failed = {each.stack.layer: str(each.stack) for each in earlier if not each.succeeded}
-    needs = sorted(read_template(stack.layer, stack.template).needs & failed.keys())
-    if needs:
+    if needs := sorted(read_template(stack.layer, stack.template).needs & failed.keys()):
         return StackOutcome(stack, StackState.SKIPPED, f"since {failed[needs[0]]} was not deployed")
     if planned.problem:
         return StackOutcome(stack, StackState.FAILED, planned.problem)
