@@ -23,6 +23,8 @@ from builders.scopes import Scope
 from builders.stack_diff.hazards import ROTATION_SCHEDULE
 from builders.text import name_list
 
+LOG_GROUP = '"AWS::Logs::LogGroup"'
+
 
 def credentials(phase: CheckedPhase) -> Iterator[Finding]:
     """The credentials are those of the tooling account, where stack sets, journals and packages are."""
@@ -186,11 +188,9 @@ def buckets(phase: CheckedPhase) -> Iterator[Finding]:
             yield Finding(Severity.ERROR, what, f"delete that stack there, then {BOOTSTRAP}", (region,))
 
 
-READERS = "name the accounts in ReaderAccountIds, or their organization in OrganizationId, of the tooling parameters"
-
-
 def readers(phase: CheckedPhase) -> Iterator[Finding]:
     """Every account can read a package of every region; where there is none yet, apply finds out."""
+    fix = "name the accounts in ReaderAccountIds, or their organization in OrganizationId, of the tooling parameters"
     for region in phase.regions:
         bucket = phase.buckets.get(region)
         if bucket is None or not phase.packages:
@@ -203,7 +203,7 @@ def readers(phase: CheckedPhase) -> Iterator[Finding]:
 
         def look(target: Target, bucket: str = bucket, key: str = key) -> Iterator[Finding]:
             if not Objects(phase.client.reading(target)).readable(bucket, key):
-                yield Finding(Severity.ERROR, f"cannot read s3://{bucket}/{key}", f"{READERS}; {BOOTSTRAP}")
+                yield Finding(Severity.ERROR, f"cannot read s3://{bucket}/{key}", f"{fix}; {BOOTSTRAP}")
 
         yield from phase.at_each([Target(account, region) for account in phase.accounts], look)
 
@@ -239,9 +239,6 @@ def log_groups(phase: CheckedPhase) -> Iterator[Finding]:
                     return
 
         yield from phase.at_each(names, look)
-
-
-LOG_GROUP = '"AWS::Logs::LogGroup"'
 
 
 def _log_groups(resources: Mapping[str, Any]) -> list[str]:

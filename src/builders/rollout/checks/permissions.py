@@ -18,6 +18,9 @@ from builders.rollout.model import Target
 from builders.text import name_list
 
 BOOTSTRAP = "run `rollout-stacksets bootstrap`"
+_DEPLOY_ROLE = "docs/bootstrap.md, The deploy role"
+_EXTERNAL_ID = ("it wants an external id", "let it be assumed without an external id: rollout-stacksets sends none")
+_LIST_DELEGATED = "organizations:ListDelegatedAdministrators"
 
 
 def administration_role(phase: CheckedPhase) -> Iterator[Finding]:
@@ -124,13 +127,6 @@ def _with_network(phase: CheckedPhase) -> list[Target]:
     return [Target(account, phase.regions[0]) for account in accounts]
 
 
-_DEPLOY_ROLE = "docs/bootstrap.md, The deploy role"
-
-
-_NO_EXTERNAL_ID = "let it be assumed without an external id: rollout-stacksets sends none"
-_WANTS_EXTERNAL_ID = ("it wants an external id", _NO_EXTERNAL_ID)
-
-
 def _untrusting(phase: CheckedPhase, role: IamRole | None) -> tuple[str, str] | None:
     """The reason why nobody of the tooling account can assume a deploy role, by its trust policy, and the remedy."""
     tooling = phase.rollout.tooling.account
@@ -138,7 +134,7 @@ def _untrusting(phase: CheckedPhase, role: IamRole | None) -> tuple[str, str] | 
     if role is None:
         return "there is none", MAKE_DEPLOY_ROLE
     if wants_external_id(role.trust, anybody):
-        return _WANTS_EXTERNAL_ID
+        return _EXTERNAL_ID
     if not trusts_role(role.trust, anybody):
         remedy = f"let its trust policy name that account; {_DEPLOY_ROLE}"
         return f"it does not trust the tooling account {tooling}", remedy
@@ -148,7 +144,7 @@ def _untrusting(phase: CheckedPhase, role: IamRole | None) -> tuple[str, str] | 
 def _refusal(phase: CheckedPhase, target: Target) -> tuple[str, str]:
     """The same of a deploy role that nobody may look at. AWS gives one answer for all reasons."""
     if _answers(phase.client.deploying(target, with_external_id=True)):
-        return _WANTS_EXTERNAL_ID
+        return _EXTERNAL_ID
     tooling = phase.rollout.tooling.account
     reason = f"it is not there, does not trust {tooling}, wants an external id, or these credentials may not"
     return reason, f"see which in the account itself; {MAKE_DEPLOY_ROLE}"
@@ -219,10 +215,6 @@ def _arn(phase: CheckedPhase, account: str, name: str) -> str:
     return f"arn:{partition_of(phase.rollout.home)}:iam::{account}:role/{name}"
 
 
-NO_ORGANIZATION = "AWSOrganizationsNotInUseException"
-LIST_DELEGATED = "organizations:ListDelegatedAdministrators"
-
-
 def trusted_access(phase: CheckedPhase) -> Iterator[Finding]:
     """Service-managed sets need trusted access between StackSets and the organization."""
     if not phase.permissions.service_managed:
@@ -250,8 +242,8 @@ def delegated_administrator(phase: CheckedPhase) -> Iterator[Finding]:
         administrators = organization.delegated_administrators()
     except AccessDenied:
         # StackSets ask with the caller's permissions (CloudFormation user guide, "Register a delegated administrator").
-        what = f"these credentials may not {LIST_DELEGATED}: StackSets take {own} for no delegated administrator, "
-        remedy = f"allow {LIST_DELEGATED}, also in the organization's delegation policy"
+        what = f"these credentials may not {_LIST_DELEGATED}: StackSets take {own} for no delegated administrator, "
+        remedy = f"allow {_LIST_DELEGATED}, also in the organization's delegation policy"
         yield Finding(Severity.ERROR, what + "registered or not", remedy)
         return
     if own not in administrators:
@@ -268,7 +260,7 @@ def accounts(phase: CheckedPhase) -> Iterator[Finding]:
     try:
         states = phase.client.organizations.states()
     except Refused as refused:
-        if refused.code != NO_ORGANIZATION:
+        if refused.code != "AWSOrganizationsNotInUseException":
             raise
         if service_managed:
             remedy = "set stacksets.permission_model to SELF_MANAGED in rollout.yaml, or run this from an organization"

@@ -39,9 +39,6 @@ from builders.text import counted_noun
 MOST_STACKS = 10
 """Stacks of one call of ImportStacksToStackSet."""
 
-FAILED_IMPORT = "FAILED_IMPORT"
-"""The detailed status of an instance that is tried again by the next import."""
-
 IMPORTABLE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE")
 """Statuses of stacks that a next update can start from. No page lists those that an import takes."""
 
@@ -95,7 +92,7 @@ class _Planner:
     def open_targets(self, layer: str) -> list[Target]:
         """The targets where a set has no instance, or one without a stack, or one whose import failed."""
         found = self.current.sets[layer].instances if layer in self.current.sets else {}
-        taken = {target for target, each in found.items() if each.stack_id and each.detailed != FAILED_IMPORT}
+        taken = {target for target, each in found.items() if each.stack_id and each.detailed != "FAILED_IMPORT"}
         return [target for target in self.desired.sets[layer].overrides if target not in taken]
 
     def refuse(self, layer: str, target: Target, message: str, remedy: str) -> None:

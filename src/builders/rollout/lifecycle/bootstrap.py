@@ -46,6 +46,10 @@ ROUNDS = (Scope.TOOLING_PER_PHASE, Scope.TOOLING, Scope.NETWORK, Scope.ACCOUNT)
 
 ATTACHMENT = naming.DIRECT_CONNECT_ATTACHMENT
 
+ASSOCIATION_SECONDS = 1800.0
+"""Seconds that bootstrap waits for the attachment of a Direct Connect gateway: an association takes minutes (Direct
+Connect user guide, "Transit gateway associations")."""
+
 
 @dataclass(frozen=True)
 class PlannedStack:
@@ -108,6 +112,9 @@ class PlannedStack:
             )
 
 
+Reach = Callable[[Target], Session]
+"""Gives the session by which a plain stack is read."""
+
 Rounds = Sequence[Sequence[PlannedStack]]
 
 
@@ -118,10 +125,6 @@ class Bootstrap:
     plan: Plan
     rounds: Rounds
     shared: SharedOutputs
-
-
-Reach = Callable[[Target], Session]
-"""Gives the session by which a plain stack is read."""
 
 
 def plan_bootstrap(
@@ -314,11 +317,6 @@ class StackOutcome:
     def __str__(self) -> str:
         """Return one line for a person."""
         return f"{self.stack}: {self.state.value}" + (f", {self.reason}" if self.reason else "")
-
-
-ASSOCIATION_SECONDS = 1800.0
-"""Seconds that bootstrap waits for the attachment of a Direct Connect gateway: an association takes minutes (Direct
-Connect user guide, "Transit gateway associations")."""
 
 
 def deploy_planned(

@@ -30,6 +30,16 @@ from builders.text import counted_noun, name_list
 _RETAINING = ("Retain", "RetainExceptOnCreate", "Snapshot")
 """DeletionPolicy attributes that leave something (CloudFormation user guide, "DeletionPolicy attribute")."""
 
+ACKNOWLEDGED = "purge"
+
+SECRET_DAYS = 7
+"""The shortest recovery window of a secret (Secrets Manager API reference, DeleteSecret): whoever purges wants it gone,
+and whoever regrets it still has a week."""
+
+KEY_DAYS = 30
+"""The longest waiting period of a key (KMS API reference, ScheduleKeyDeletion): longer than a secret can be restored,
+and whatever else was encrypted with it shows by then."""
+
 
 class Disposal(enum.Enum):
     """The way in which a purge deletes a resource."""
@@ -193,17 +203,6 @@ def _of_stack(client: Client, layer: str, target: Target, stack_id: str) -> Iter
 
 def _snapshots(client: Client, database: RetainedResource) -> dict[str, int]:
     return resources.manual_snapshots(client.deploying(database.target), database.physical_id, database.identity)
-
-
-ACKNOWLEDGED = "purge"
-
-SECRET_DAYS = 7
-"""The shortest recovery window of a secret (Secrets Manager API reference, DeleteSecret): whoever purges wants it gone,
-and whoever regrets it still has a week."""
-
-KEY_DAYS = 30
-"""The longest waiting period of a key (KMS API reference, ScheduleKeyDeletion): longer than a secret can be restored,
-and whatever else was encrypted with it shows by then."""
 
 
 class PurgeStatus(enum.Enum):
