@@ -96,15 +96,12 @@ def planning(
     return contextlib.nullcontext() if options.out else planning_lock(phase.client, phase.store, command)
 
 
-def save(made: Plan, out: Path) -> None:
-    """Save a plan, and say what carries it out."""
-    plan_file.save_plan(made, out)
-    progress.say(f"saved; `rollout-stacksets {made.command} {out}` carries it out")
-
-
-def show(made: Plan, as_json: bool) -> int:
-    """Print a plan as a result, and return the exit code."""
-    print_result(made, plan_file.plan_data, plan_text, as_json)
+def show(options: Options, made: Plan, shown: Plan | None = None) -> int:
+    """Print a plan, or what is `shown` of it, as a result, and return the exit code; with --out save it first."""
+    if options.out:
+        plan_file.save_plan(made, options.out)
+        progress.say(f"saved; `rollout-stacksets {made.command} {options.out}` carries it out")
+    print_result(shown or made, plan_file.plan_data, plan_text, options.as_json)
     return FAILED if made.blocks else DONE
 
 
@@ -132,15 +129,9 @@ def carry_out_plan(
     """
     command = Command(made.command)
     require_same(options.saved_plan, made, options.saved)
-    if options.out:
-        save(made, options.out)
-        return show(made, options.as_json)
-    if made.nothing_to_do and not (calls is not None and made.blocks):
-        return show(made, options.as_json)
-    show_before(made)
-    if lock:
-        lock.shown()
-    yes = confirm_plan(options, made, question)
+    if options.out or (made.nothing_to_do and not (calls is not None and made.blocks)):
+        return show(options, made)
+    yes = agree(options, made, lock, question)
     if not yes and calls is None:  # the answer may have taken minutes, and the lock keeps only rollouts away
         again = plan_phase(phase, phase.current(), command, desired, made.release, (), tuple(made.acknowledged))
         require_same(SavedPlan.of(made), again, "the plan that was agreed to")
@@ -167,11 +158,14 @@ def show_before(made: Plan, what: str = "the plan", then: str = "") -> None:
     raise RolloutError(f"{what} is blocked in {len(made.blocks)} ways, shown above; {ways}apply the remedies{after}")
 
 
-def confirm_plan(options: Options, made: Plan, question: str = "") -> bool:
-    """Ask whether a plan is to be carried out; return whether it was said before, as by a saved plan.
+def agree(options: Options, made: Plan, lock: PlanningLock | None = None, question: str = "") -> bool:
+    """Show a plan and ask whether to carry it out; return whether the answer was given before, as by a saved plan.
 
-    To another `question` a saved plan is no answer. Raises as `confirm` does.
+    To another `question` a saved plan is no answer. Raises as `show_before` and `confirm` do.
     """
+    show_before(made)
+    if lock:
+        lock.shown()
     yes = options.yes or (options.saved is not None and not question)
     asked = question or _QUESTIONS[Command(made.command)].format(phase=made.phase, release=made.release)
     confirm(asked, yes, "" if question else ", or a plan that --out has saved")

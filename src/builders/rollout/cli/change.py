@@ -82,10 +82,8 @@ def plan(options: Options, change_sets: bool, check: bool) -> int:
     made = agreement.plan_phase(phase, current, Command.APPLY, desired, release_id(desired), options.acknowledged)
     for each in packaged.missing:
         progress.say(f"{each}: apply puts it there first, and plans with its version")
-    if options.out:
-        agreement.save(made, options.out)
     shown = with_change_sets(phase.client, desired, current, made) if change_sets else made
-    return agreement.show(shown, options.as_json)
+    return agreement.show(options, made, shown)
 
 
 @phase_command(*ANSWERS, check_option)
@@ -310,14 +308,11 @@ def bootstrap(options: Options, plan_only: bool) -> int:
     wrong = map(str, address_mistakes(PhaseValues.of(connection, found.shared)))  # which `plan` will refuse
     made = dataclasses.replace(found.plan, notes=(*found.plan.notes, *wrong))
     agreement.require_known(made, options.acknowledged)
-    if options.out:
-        agreement.save(made, options.out)
     if looks:
-        return agreement.show(made, options.as_json)
+        return agreement.show(options, made)
     agreement.require_same(options.saved_plan, made, options.saved)
     if not made.nothing_to_do:
-        agreement.show_before(made)
-        agreement.confirm_plan(options, made)
+        agreement.agree(options, made)
 
     def report(outcome: StackOutcome) -> None:
         if not options.as_json:
