@@ -151,19 +151,18 @@ class WaveGroups:
         for layer, group in groups.items():
             values = grouped((each.logical_id, each) for each in group.values)
             for number, change in enumerate(group.changes or ()):
-                name, reasons = self._reasons(change, values.get(change.logical_id, ()))
+                reasons = self._reasons(change, values.get(change.logical_id, ()))
                 key = change.effect, reasons.plain or f"{layer} {number}"
                 row = rows.setdefault(key, _Row(change.effect, reasons))
+                name = change.logical_id or EFFECTS[change.effect][2]
                 row.names.append(f"{layer}/{name}" if len(groups) > 1 else name)
-                if EFFECTS[change.effect][3]:
-                    row.types[change.type] = None
+                row.types.add(change.type)
         return list(rows.values())
 
-    def _reasons(self, change: Change, values: Sequence[ChangedValue]) -> tuple[str, Text]:
-        """The name of what changes, and why."""
-        *_, meaning, of_resources = EFFECTS[change.effect]
-        if not of_resources:
-            return meaning, joined(name_list(change.causes))
+    def _reasons(self, change: Change, values: Sequence[ChangedValue]) -> Text:
+        """The causes of a change, with the old and new values of properties."""
+        if not change.logical_id:  # it is of the whole stack
+            return joined(name_list(change.causes))
         by_path = grouped((each.path, each) for each in values)
         causes = _causes(change)
         parts = [f"{path} ({self._values(by_path[path])})" if path in by_path else path for path in causes]
@@ -172,7 +171,7 @@ class WaveGroups:
         reasons += [f"also {name_list(others, _CAUSES_SHOWN)}"] if others else []
         if change.retained and change.effect is not Effect.RETAIN:
             reasons.append("the old one is retained")
-        return change.logical_id, joined("; ".join(reasons))
+        return joined("; ".join(reasons))
 
     def _values(self, variants: Sequence[ChangedValue]) -> str:
         """The old and the new value, and where, if targets differ."""
@@ -195,16 +194,16 @@ class WaveGroups:
 
 @dataclass
 class _Row:
-    """Resources that change for the same reasons, with their names and types as they come."""
+    """Resources that change for the same reasons, with their names and types."""
 
     effect: Effect
     reasons: Text
     names: list[str] = field(default_factory=list)
-    types: dict[str, None] = field(default_factory=dict)
+    types: set[str] = field(default_factory=set)
 
     def text(self) -> Text:
         """The properties that change, and why."""
-        kind = next(iter(self.types)) if len(self.types) == 1 else f"{len(self.types)} types" if self.types else ""
+        kind = f"{len(self.types)} types" if len(self.types) > 1 else "".join(self.types)
         return joined((kind, FAINT), "  ", self.reasons) if kind else self.reasons
 
 
