@@ -9,7 +9,7 @@ from pathlib import Path
 
 from builders import naming
 from builders.aws import stacks
-from builders.aws.calls import ApiCalls, concurrently
+from builders.aws.calls import ApiCalls, attempted
 from builders.aws.errors import RoleNotAssumed
 from builders.errors import RolloutError, RolloutFileError, UsageError
 from builders.layer_templates import Template, read_templates
@@ -17,7 +17,7 @@ from builders.rollout.aws import Client
 from builders.rollout.config import desired_state, loading, parameters, schema
 from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.executor.current_state import read_current_state
-from builders.rollout.model import CurrentState, DesiredState, LayerTarget, Permissions, Target, Values
+from builders.rollout.model import CurrentState, DeployedStack, DesiredState, LayerTarget, Permissions, Target, Values
 from builders.rollout.state.store import Store
 from builders.scopes import Scope
 from builders.text import unknown_name
@@ -123,25 +123,18 @@ ADMINISTRATION, ARTIFACTS, SHARED_NETWORK = "administration", "artifacts", "shar
 def shared_outputs(client: Client, rollout: schema.RolloutFile, phase: str) -> SharedOutputs:
     """Read the outputs of the shared stacks of a phase. Raises `RolloutError` where one, or the role that reads it,
     does not exist."""
-    expected = dict(_stacks(rollout, phase))
+    names = dict(_stacks(rollout, phase))
     bootstrap = f"run `rollout-stacksets bootstrap --phase {phase}` first"
-
-    def outputs(stack: LayerTarget) -> Values | RoleNotAssumed | None:
-        target = stack[1]
-        try:
-            found = stacks.standing(client.reading_shared(target), expected[stack])
-        except RoleNotAssumed as refused:  # bootstrap makes the role, too
-            return refused
-        return None if found is None else found.outputs
-
-    read = dict(concurrently(outputs, expected))
-    missing = [f"{expected[stack]} in {stack[1]}" for stack in expected if read[stack] is None]
-    if missing:
+    read = dict(attempted(lambda stack: stacks.standing(client.reading_shared(stack[1]), names[stack]), names))
+    errors = [answer for answer in read.values() if isinstance(answer, RolloutError)]
+    for error in errors:
+        if not isinstance(error, RoleNotAssumed):
+            raise error
+    if missing := [f"{name} in {target}" for (layer, target), name in names.items() if read[layer, target] is None]:
         raise RolloutError(f"there is no stack {', '.join(missing)}; {bootstrap}")
-    for refused in read.values():
-        if isinstance(refused, RoleNotAssumed):
-            raise RolloutError(f"{refused}; where bootstrap has not made the role, {bootstrap}") from refused
-    return joined_outputs({stack: found for stack, found in read.items() if isinstance(found, Mapping)})
+    for error in errors:  # bootstrap makes the role, too
+        raise RolloutError(f"{error}; where bootstrap has not made the role, {bootstrap}") from error
+    return joined_outputs({key: each.outputs for key, each in read.items() if isinstance(each, DeployedStack)})
 
 
 def joined_outputs(outputs: Mapping[LayerTarget, Values]) -> SharedOutputs:
