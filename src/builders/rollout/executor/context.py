@@ -113,7 +113,7 @@ class Report:
         """Those that were tried."""
         return [each for each in self.failures if not each.skipped]
 
-    def causes(self) -> Mapping[str, list[Failure]]:
-        """The failed ones by their reason, the most frequent first."""
-        groups = grouped((each.reason, each) for each in self.failed)
+    def causes(self, *, skipped: bool = False) -> Mapping[str, list[Failure]]:
+        """Those that were tried, or those that were not, by their reason, the most frequent first."""
+        groups = grouped((each.reason, each) for each in self.failures if each.skipped is skipped)
         return dict(sorted(groups.items(), key=lambda group: (-len(group[1]), group[0])))

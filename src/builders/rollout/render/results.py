@@ -110,10 +110,9 @@ def _failed(page: Page, report: Report, explained: Mapping[str, str]) -> None:
 
 def _skipped(page: Page, report: Report) -> None:
     """Add the instances that were not tried, by the reason."""
-    skipped = grouped((each.reason, each) for each in report.failures if each.skipped)
-    title = f"{counted_noun(sum(map(len, skipped.values())), 'instance')} not tried"
-    reasons = sorted(skipped.items(), key=lambda reason: (-len(reason[1]), reason[0]))
-    for reason, failures in page.first(reasons, _SKIPPED_SHOWN, "reason", title=title):
+    reasons = report.causes(skipped=True)
+    title = f"{counted_noun(sum(map(len, reasons.values())), 'instance')} not tried"
+    for reason, failures in page.first(list(reasons.items()), _SKIPPED_SHOWN, "reason", title=title):
         page.line(("- ", WARN), reason, indent=2)
         _layers(page, failures)
 
