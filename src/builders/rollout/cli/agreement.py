@@ -178,20 +178,18 @@ def confirm(question: str, yes: bool, otherwise: str = "") -> None:
         raise RolloutError("nothing was changed")
 
 
-_RESUME = "`rollout-stacksets resume`"
-
-
 @contextlib.contextmanager
 def services(phase: Phase, command: str, poll_seconds: float, made: Plan | None = None) -> Iterator[RunServices]:
     """The services of a run, whose progress is shown."""
     clock, poll_interval = Clock(), PollInterval(poll_seconds, LONGEST_POLLS * poll_seconds)
+    resume = "`rollout-stacksets resume`"
     try:
         with observing(f"{command} {phase.desired.phase}", made, clock) as observer:
             yield RunServices(phase.client, phase.store, clock, poll_interval, observer)
     except KeyboardInterrupt as error:
-        raise Interrupted(f"operations that StackSets has begun go on; {_RESUME} continues the run") from error
+        raise Interrupted(f"operations that StackSets has begun go on; {resume} continues the run") from error
     except Unreachable as error:
-        raise Unreachable(str(error).replace(ROLLOUT.retry, f"run {_RESUME}")) from error
+        raise Unreachable(str(error).replace(ROLLOUT.retry, f"run {resume}")) from error
 
 
 def execute(
