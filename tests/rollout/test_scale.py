@@ -44,7 +44,7 @@ def planning_the_same(phase: LargePhase) -> None:
 
 def planning_an_update(phase: LargePhase) -> None:
     changing = 3 * len(phase.targets)
-    assert phase.plan(newer(phase)).count([ChangeKind.UPDATE]) == changing
+    assert phase.plan(newer(phase)).count(ChangeKind.UPDATE) == changing
     read = phase.client.calls.counts["cloudformation:GetTemplate"]
     assert read == changing, "it looks at the stacks that may change and at no others"
 
@@ -137,7 +137,7 @@ def test_a_route_whose_tag_has_another_digest_is_asked_for_its_template() -> Non
     stack["Tags"], stack["TemplateBody"] = [], json.dumps({"Resources": {}})
     calls = counted(phase, lambda phase: phase.plan(phase.desired))
     assert calls["cloudformation:GetTemplate"] == 1
-    assert phase.plan(phase.desired).count([ChangeKind.UPDATE]) == 1
+    assert phase.plan(phase.desired).count(ChangeKind.UPDATE) == 1
 
 
 def test_a_role_that_may_not_list_stacks_reads_routes_by_their_names() -> None:

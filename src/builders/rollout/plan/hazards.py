@@ -76,14 +76,15 @@ class HazardFinder:
             self._found[_unread(layer)].add(target)
         if before is None and kind is not ChangeKind.CREATE:
             return None, ()
-        runs = target in self._current.running_tasks
+        runs, own = target in self._current.running_tasks, self._position.get(layer, 0)
         answer = self._answer(layer, target, before, runs)
         found = answer.hazards
         if answer.exporting is not None:
             neighbours = self._neighbours(layer, target)
             found = hazards_of(layer, answer.exporting, neighbours=neighbours, task_runs=runs)
         for hazard in found:
-            if not self._is_ordered(hazard):
+            # It is none where the layers that it needs to go first do.
+            if not hazard.needs_order or any(self._position.get(each, own) >= own for each in hazard.needs_order):
                 self._found[hazard].add(target)
         return (None, ()) if kind is ChangeKind.CREATE else (answer.changes, answer.values)
 
@@ -160,11 +161,6 @@ class HazardFinder:
             except EvaluationError:
                 self._imports[question] = frozenset()  # its own comparison says so
         return self._imports[question]
-
-    def _is_ordered(self, hazard: Hazard) -> bool:
-        """Tell whether a hazard is none, since the layers that it needs to go first do."""
-        own = self._position.get(hazard.layer, 0)
-        return bool(hazard.needs_order) and all(self._position.get(each, own) < own for each in hazard.needs_order)
 
     def _names(self, layer: str) -> Iterator[GivenName]:
         spec = self._desired.sets[layer]

@@ -89,10 +89,9 @@ class Plan:
         """True where no call would be made and no plain stack touched."""
         return not any(group.kind is not ChangeKind.NOTHING for group in self.groups)
 
-    def count(self, kinds: Iterable[ChangeKind]) -> int:
-        """Count the instances of these kinds."""
-        chosen = set(kinds)
-        return sum(len(group.targets) for group in self.groups if group.kind in chosen)
+    def count(self, kind: ChangeKind) -> int:
+        """Count the instances of a kind."""
+        return sum(len(group.targets) for group in self.groups if group.kind is kind)
 
 
 def make_plan(

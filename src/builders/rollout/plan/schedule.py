@@ -73,14 +73,16 @@ def make_schedule(desired: DesiredState, current: CurrentState, *, back: bool = 
 
     Raises `RolloutError` where the layers can be put in no order.
     """
-    staying, leaving = deployment_order(desired, current, back), removal_order(desired, current)
+    staying, present = deployment_order(desired, current, back), {*current.sets, *(layer for layer, _ in current.plain)}
+    # Where they leave a target that they do not leave elsewhere, each goes before those that it needs.
+    leaving = order_by_interfaces(dict.fromkeys(present, NO_INTERFACE), {}, desired.needs, back=True)
     changes = {layer: layer_changes(desired, current, layer) for layer in staying}
     sets: dict[str, StackSet | None] = dict(current.sets)  # each as the calls before lead to it
     waves = waves_of(desired, current)
     number = {account: number for number, wave in enumerate(desired.waves) for account in wave.accounts}
     # One that leaves is the last resort: an update of a set that names nobody would update everybody.
-    present = {target for state in current.sets.values() for target in state.instances}
-    anchors = sorted(desired.targets | present, key=lambda target: (number.get(target.account, len(waves)), target))
+    instances = {target for state in current.sets.values() for target in state.instances}
+    anchors = sorted(desired.targets | instances, key=lambda target: (number.get(target.account, len(waves)), target))
 
     def scheduled(wave: Wave, layer: str, after: frozenset[str], *, leaves: bool) -> ScheduledLayer:
         accounts, kept = frozenset(wave.accounts), _desired_targets(desired, layer)
@@ -167,9 +169,3 @@ def deployment_order(desired: DesiredState, current: CurrentState, back: bool) -
     after = {layer: interface(spec.template) for layer, spec in desired.sets.items()}
     after |= {layer: NO_INTERFACE for layer, spec in desired.plain.items() if spec.parameters}
     return order_by_interfaces(before, after, desired.needs, back)
-
-
-def removal_order(desired: DesiredState, current: CurrentState) -> Graph:
-    """Order the layers where they leave a target that they do not leave elsewhere: each before those that it needs."""
-    present = {*current.sets, *(layer for layer, _ in current.plain)}
-    return order_by_interfaces(dict.fromkeys(present, NO_INTERFACE), {}, desired.needs, back=True)

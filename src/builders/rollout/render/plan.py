@@ -149,7 +149,7 @@ def _sentence(
 
 def _totals(page: Page, plan: Plan) -> None:
     page.blank()
-    instances = ", ".join(f"{count:,} {kind.value}" for kind in ChangeKind if (count := plan.count([kind])))
+    instances = ", ".join(f"{count:,} {kind.value}" for kind in ChangeKind if (count := plan.count(kind)))
     page.line(("Plan: ", STRONG), instances, hang=6)
     resources: Counter[Effect] = Counter()
     for group in plan.groups:

@@ -97,7 +97,7 @@ class SavedPlan(BaseModel, frozen=True, extra="forbid"):
             counts={
                 kind.value: count
                 for kind in ChangeKind
-                if (count := plan.count([kind])) or kind is not ChangeKind.ADOPT  # programs know the others
+                if (count := plan.count(kind)) or kind is not ChangeKind.ADOPT  # programs know the others
             },
             minutes=plan.minutes,
             layers=list(plan.layers),
