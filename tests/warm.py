@@ -36,7 +36,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from warm_command import ADDRESS, ask
 
 from builders.cfnlint_libraries import import_cfnlint
-from builders.cloud import process
+from builders.cloud import process, workers
 
 # Not ministack, which reads its settings from the environment while it is imported.
 LIBRARIES = (
@@ -57,40 +57,22 @@ MODELS = (
 SCRIPTS = Path(sys.executable).parent
 
 
-class Program:
-    """A forked program, with what `running` uses of a Popen object."""
+class Program(workers.Process):
+    """A forked program."""
 
     def __init__(self, connection: socket.socket, stdin: int, stdout: int) -> None:
-        self.stdin = os.fdopen(stdin, "w")
-        self.stdout = os.fdopen(stdout)
         self._answer = connection.makefile("rw")
-        self.pid = int(self._answer.readline())
-        self._process = os.pidfd_open(self.pid)
+        pid = int(self._answer.readline())
+        super().__init__(pid, os.pidfd_open(pid), [stdin, stdout])
         print("go", file=self._answer, flush=True)  # it waits for this, so that its number is no other's
 
-    def poll(self) -> int | None:
-        """Return None as long as it runs, else what `wait` does."""
-        return self.wait(0) if select.select([self._process], [], [], 0)[0] else None
-
-    def send_signal(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._process, number)
-
-    def kill(self) -> None:
-        self.send_signal(signal.SIGKILL)
-
-    def wait(self, timeout: float | None = None) -> int:
-        if not select.select([self._process], [], [], timeout)[0]:
-            raise subprocess.TimeoutExpired("a forked program", timeout or 0)
-        return self.returncode
-
     @functools.cached_property
-    def returncode(self) -> int:
+    def returncode(self) -> int:  # type: ignore[override]
         """Its exit code, which it says itself unless it is killed."""
         return int(self._answer.readline() or -signal.SIGKILL)
 
     def __del__(self) -> None:
-        os.close(self._process)
+        super().__del__()
         self._answer.close()
 
 
@@ -110,16 +92,7 @@ def _fork(
         return Program(connection, our_stdin, our_stdout)
 
 
-def _can_follow() -> bool:
-    """Return whether the system tells of the end of a process that is no child."""
-    try:
-        os.close(os.pidfd_open(os.getpid()))
-    except (AttributeError, OSError):
-        return False
-    return True
-
-
-start: Any = _fork if _can_follow() else subprocess.Popen
+start: Any = _fork if workers.can_follow() else subprocess.Popen
 running = functools.partial(process.running, start=start)
 
 

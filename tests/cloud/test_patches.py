@@ -903,6 +903,11 @@ STILL_WRONG = {
         from ministack.core import lambda_runtime
         wrong = lambda_runtime._detect_runtime_binary("python3.12")[0] == sys.executable
     """,
+    "lambda_._processes": """
+        import inspect
+        from ministack.core import lambda_runtime
+        wrong = "subprocess.Popen(" in inspect.getsource(lambda_runtime.Worker._spawn)
+    """,
     "lambda_._functions (packages that are not there)": """
         from ministack.services.cloudformation import provisioners
         code = {"S3Bucket": "nowhere", "S3Key": "x"}

@@ -12,6 +12,8 @@ or package is a service of AWS; in each is what its checks refuse, what its patc
     dms/             the API of DMS over its records: a task's life, which a test decides
     secretsmanager/  version stages, generated passwords, rotations that call their function
     lambda_.py       the Python that functions run on, packages in buckets, permissions
+    workers.py       processes of functions, forked by one that has imported boto3
+    forker.py        the program of that one
     cloudwatch.py    metrics, alarms, log groups, events
     events.py        schedules, rules and queues that EventBridge and SQS refuse
     s3.py            buckets of templates, their lists, policies and notifications

@@ -15,14 +15,15 @@ import importlib.resources
 import importlib.util
 import json
 import shlex
+import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ministack.core.responses import get_account_id, get_region, request_scope
 
-from builders.cloud import cfn_response
+from builders.cloud import cfn_response, workers
 from builders.cloud.cloudformation import records
 from builders.cloud.cloudformation.records import Handlers
 from builders.cloud.iam import permissions
@@ -72,6 +73,24 @@ interpreter = Interpreter()
 def _runtime(original: Any, name: str) -> tuple[str, str]:
     binary, script = original(name)
     return str(interpreter.path) if binary == sys.executable else binary, script
+
+
+class _Forking:
+    """The module subprocess, for whoever starts functions: those in Python are forked."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(subprocess, name)
+
+    def Popen(self, command: Sequence[str], **options: Any) -> Any:
+        """Start a process."""
+        in_python = command[0] == str(interpreter.path)
+        start = workers.functions.start if in_python and workers.can_follow() else subprocess.Popen
+        return start(command, **options)
+
+
+@patch_value("ministack.core.lambda_runtime.subprocess", why="every function starts a Python, which imports boto3")
+def _processes(_original: Any) -> _Forking:
+    return _Forking()
 
 
 @patch(

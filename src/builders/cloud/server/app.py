@@ -23,7 +23,7 @@ from ministack.app import app
 from ministack.core import lambda_runtime
 from ministack.services.rds import pg_ca_cert_pem
 
-from builders.cloud import cloudwatch, kms, lambda_, patches, s3, stamps
+from builders.cloud import cloudwatch, kms, lambda_, patches, s3, stamps, workers
 from builders.cloud.cloudformation import (
     attributes,
     change_sets,
@@ -151,6 +151,7 @@ def _close() -> None:
     tasks.close()
     instances.databases.close()
     lambda_runtime.reset()
+    workers.functions.close()
 
 
 def _status() -> bytes:
