@@ -143,18 +143,16 @@ def missing_macro(template: Mapping[str, Json]) -> str:
     return ""
 
 
-def _transforms(node: Json) -> list[str]:
+def _transforms(node: Mapping[str, Json] | list[Json]) -> list[str]:
     """Return the names of the transforms that a template declares or embeds."""
     if isinstance(node, list):
-        return [name for each in node for name in _transforms(each)]
-    if not isinstance(node, dict):
-        return []
+        return [name for each in node if isinstance(each, (dict, list)) for name in _transforms(each)]
     found = []
     for key, value in node.items():
         if key in ("Transform", "Fn::Transform"):
             given = value if isinstance(value, list) else [value]
             found += [each if isinstance(each, str) else str(each.get("Name")) for each in given if each]
-        if key not in ("Parameters", "AWSTemplateFormatVersion", "Transform"):
+        if isinstance(value, (dict, list)) and key not in ("Parameters", "AWSTemplateFormatVersion", "Transform"):
             found += _transforms(value)
     return found
 
