@@ -22,7 +22,7 @@ from typing import Any
 import psycopg
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT / each) for each in ("src", "tests", "lambda/shared")]
 
 from cloud.conftest import Account, empty, postgres_with_its_secret  # noqa: E402
 from cloud.dms_rig import Pair, settings, site, wait_for  # noqa: E402
