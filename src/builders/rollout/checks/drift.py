@@ -151,16 +151,14 @@ class _Found:
     stacks: dict[LayerTarget, str] = field(default_factory=dict)
 
 
-def _add_detected(
-    client: Client, detection: _Detection, operation: Operation, cache: OverrideCache, found: _Found
-) -> None:
+def _add_detected(client: Client, detection: _Detection, ended: Operation, cache: OverrideCache, found: _Found) -> None:
     """Add the result of one set's detection."""
     layer, name = detection.layer, detection.set_name
     instances = client.sets.instances_left(name)
     for target, each in instances.items():
         if each.last_operation_id == detection.id and (known := detection.overrides.get(target)) is not None:
             cache.learn(layer, each, known)
-    unchecked = _unchecked(client, detection, operation, instances)
+    unchecked = _unchecked(client, detection, ended, instances)
     found.unchecked |= {(layer, target): reason for target, reason in unchecked.items()}
     found.checked += len(instances) - len(unchecked)
     drifted = [target for target, each in instances.items() if each.drift == "DRIFTED" and target not in unchecked]

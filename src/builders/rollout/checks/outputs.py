@@ -40,12 +40,7 @@ class OutputsView:
 
 
 def run_outputs(
-    client: Client,
-    desired: DesiredState,
-    shared: SharedOutputs,
-    layers: Collection[str],
-    release: str,
-    outputs_dir: Path,
+    client: Client, desired: DesiredState, shared: SharedOutputs, layers: Collection[str], release: str, folder: Path
 ) -> tuple[OutputsView, int]:
     """Read every stack of a phase and write the files of each target. The index names the `release`.
 
@@ -60,14 +55,14 @@ def run_outputs(
         elif answer is not None:
             read[target][layer] = answer
     found = {target: _of_region(shared, target.region) | read[target] for target in sorted(read.keys() - unread.keys())}
-    outputs.keep_only(desired.phase, found.keys() | unread.keys(), outputs_dir)
-    files = outputs.write_targets(desired.phase, found, outputs_dir, unread.keys())
+    outputs.keep_only(desired.phase, found.keys() | unread.keys(), folder)
+    files = outputs.write_targets(desired.phase, found, folder, unread.keys())
     written = []
     for target, stacks in found.items():
         flat = outputs.flatten(stacks)
         known = tuple(name for name in outputs.RELIED_ON if name in flat)
         written.append(Written(target, tuple(files[target]), known))
-    view = OutputsView(desired.phase, release, outputs_dir / desired.phase / INDEX, tuple(written), unread)
+    view = OutputsView(desired.phase, release, folder / desired.phase / INDEX, tuple(written), unread)
     outputs.write_document(view.index, index_data(view))
     return view, int(bool(unread) or not written)
 

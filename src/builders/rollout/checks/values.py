@@ -7,7 +7,7 @@ import contextlib
 import graphlib
 import ipaddress
 import itertools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -70,9 +70,7 @@ class PhaseValues:
         return [group for group in self.groups if group.connected and self.rollout.network]
 
 
-def _groups(
-    rollout: RolloutFile, phase: str, shared: SharedOutputs, accounts: Collection[str]
-) -> tuple[TargetGroup, ...]:
+def _groups(rollout: RolloutFile, phase: str, shared: SharedOutputs, accounts: Iterable[str]) -> Sequence[TargetGroup]:
     sources = parameters.phase_sources(rollout, phase, shared)
     return parameters.target_groups(sources, accounts, rollout.phases[phase].regions)
 

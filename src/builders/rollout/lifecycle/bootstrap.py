@@ -349,9 +349,7 @@ def deploy_planned(
     return outcomes
 
 
-def _deploy(
-    client: Client, planned: PlannedStack, earlier: Sequence[StackOutcome], association_seconds: float
-) -> StackOutcome:
+def _deploy(client: Client, planned: PlannedStack, earlier: Sequence[StackOutcome], seconds: float) -> StackOutcome:
     stack, before = planned.stack, planned.before
     failed = {each.stack.layer: str(each.stack) for each in earlier if not each.succeeded}
     if needs := sorted(read_template(stack.layer, stack.template).needs & failed.keys()):
@@ -363,7 +361,7 @@ def _deploy(
     try:
         if change_sets.before_deployment(client.deploying(stack.target), stack) != before:
             raise RolloutError("it has changed since it was planned; plan again")
-        stack, after = _deployed(client, planned, _with_real_outputs(stack, earlier), association_seconds)
+        stack, after = _deployed(client, planned, _with_real_outputs(stack, earlier), seconds)
     except Unreachable:
         raise
     except RolloutError as error:

@@ -255,10 +255,7 @@ def purge_items(client: Client, retained: RetainedList, acknowledged: Collection
 
 
 def purge_retained(
-    client: Client,
-    retained: RetainedList,
-    acknowledged: Collection[str],
-    say: Callable[[str], None] = lambda _line: None,
+    client: Client, retained: RetainedList, acknowledged: Collection[str], say: Callable[[str], None] = lambda _: None
 ) -> tuple[tuple[PurgeResult, ...], int]:
     """Delete everything that is recorded, target by target, and take what is gone out of the list.
 
