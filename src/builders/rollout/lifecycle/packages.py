@@ -19,7 +19,7 @@ from builders.building.packages import PACKAGES_DIR, WHEELS_DIR, publish, truste
 from builders.errors import RolloutError
 from builders.naming import ARTIFACTS_BUCKET, PACKAGE_KEY, package_version
 from builders.rollout.aws import Client
-from builders.rollout.model import CurrentState, DesiredState, StackSetSpec, Target, Values, grouped
+from builders.rollout.model import CurrentState, DesiredState, StackSet, StackSetSpec, Target, Values, grouped
 from builders.text import name_list
 
 
@@ -49,7 +49,8 @@ def with_packages(
     With `put`, packages that are not there yet are uploaded. A version that a parameter gives is taken as it is. Raises
     `RolloutError` for a key that no function makes, a version that is not there, and another content at a key.
     """
-    uses = _all_uses(desired)
+    folder = f"{desired.suffix}/"
+    uses = _all_uses(desired, folder)
     if not uses:
         return Packaged(desired)
     built = _built(desired, {use.key for use in uses if not use.version})
@@ -72,7 +73,7 @@ def with_packages(
     versions = {use: each.version if each else "" for use, each in found.items()}
     specs: dict[str, StackSetSpec] = {}
     for layer, spec in desired.sets.items():
-        specs[layer], is_later = _with_versions(desired, spec, versions, current)
+        specs[layer], is_later = _with_versions(spec, dict(_uses(spec, folder)), versions, current.sets.get(layer))
         if is_later:
             say(f"{layer}: its functions name the versions of their packages from the next apply on")
     contents = grouped((use.key, each.sha256) for use, each in found.items() if each)
@@ -86,7 +87,7 @@ def with_packages(
 def require_packages(client: Client, desired: DesiredState) -> None:
     """Refuse to put a release back whose packages are gone, or are not those that it was made with. A release from
     before versions and digests were kept names keys alone: something must be there."""
-    for use in _all_uses(desired, ""):
+    for use in _all_uses(desired):
         objects, where = client.objects(use.region), (use.bucket, use.key)
         digest = desired.digests.get(use.key)
         found = trusted(objects, *where, digest, use.version) if digest else objects.stored(*where, use.version)
@@ -100,7 +101,7 @@ def require_readers(client: Client, desired: DesiredState) -> None:
     that leaves one out fails its stacks late and slowly."""
     uses: dict[Target, _Use] = {}
     for spec in desired.sets.values():
-        for target, found in _uses(desired, spec, ""):
+        for target, found in _uses(spec):
             if found:
                 uses.setdefault(target, next(iter(found.values())))
 
@@ -117,21 +118,17 @@ def require_readers(client: Client, desired: DesiredState) -> None:
         )
 
 
-def _all_uses(desired: DesiredState, prefix: str | None = None) -> list[_Use]:
-    return sorted(
-        {use for spec in desired.sets.values() for _, found in _uses(desired, spec, prefix) for use in found.values()}
-    )
+def _all_uses(desired: DesiredState, folder: str = "") -> list[_Use]:
+    found = [uses for spec in desired.sets.values() for _, uses in _uses(spec, folder)]
+    return sorted({use for uses in found for use in uses.values()})
 
 
-def _uses(
-    desired: DesiredState, spec: StackSetSpec, prefix: str | None = None
-) -> Iterator[tuple[Target, Mapping[str, _Use]]]:
+def _uses(spec: StackSetSpec, folder: str = "") -> Iterator[tuple[Target, Mapping[str, _Use]]]:
     """The packages of a layer's functions at each target, by the parameters that take their keys. Those without a
-    version lie under `prefix`, by default the phase's suffix."""
+    version lie in the phase's `folder` where one is given."""
     if ARTIFACTS_BUCKET not in spec.parameters:
         return
     keys = [name for name in spec.parameters if name.endswith(PACKAGE_KEY)]
-    folder = f"{desired.suffix}/" if prefix is None else prefix
     alike: dict[tuple[str, int], Mapping[str, _Use]] = {}  # most of thousands of targets share their overrides
     for target, overrides in spec.overrides.items():
         shared = target.region, id(overrides)
@@ -159,17 +156,19 @@ def _built(desired: DesiredState, keys: set[str]) -> dict[str, Path]:
 
 
 def _with_versions(
-    desired: DesiredState, spec: StackSetSpec, versions: Mapping[_Use, str], current: CurrentState
+    spec: StackSetSpec,
+    uses: Mapping[Target, Mapping[str, _Use]],
+    versions: Mapping[_Use, str],
+    present: StackSet | None,
 ) -> tuple[StackSetSpec, bool]:
     """A layer whose parameters name keys and versions, and whether versions can be named at the next time only.
 
     StackSets takes no override of a parameter that is new in a template: a set that has been deployed without versions
     gets the parameter first, and then what differs between regions.
     """
-    uses = dict(_uses(desired, spec))
     if not any(uses.values()):
         return spec, False
-    present, is_later = current.sets.get(spec.layer), False
+    is_later = False
     differing: dict[str, dict[Target, str]] = {}
     for name in [each for each in spec.parameters if each.endswith(PACKAGE_KEY)]:
         found = {target: each[name] for target, each in uses.items() if name in each}
