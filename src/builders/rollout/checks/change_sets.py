@@ -70,8 +70,6 @@ def _regrouped(
         alike[answer].append(target)
         for change in answer or ():
             if change.effect is Effect.REPLACE and effects.get(change.logical_id) is not Effect.REPLACE:
-                notes.append(
-                    f"{group.layer}: AWS replaces {change.logical_id} ({change.type}), which its schema does not show; "
-                    "no hazard of this plan takes that into account"
-                )
+                hidden = f"AWS replaces {change.logical_id} ({change.type}), which its schema does not show"
+                notes.append(f"{group.layer}: {hidden}; no hazard of this plan takes that into account")
     return [dataclasses.replace(group, targets=tuple(each), changes=changes) for changes, each in alike.items()], notes

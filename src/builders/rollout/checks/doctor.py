@@ -77,9 +77,8 @@ def templates(phase: CheckedPhase) -> Iterator[Finding]:
     known = {naming.stack_set(layer, phase.suffix) for layer in phase.templates}
     for name in sorted(phase.client.sets.names()):
         if name.startswith(naming.PREFIX) and name.endswith(f"-{phase.suffix}") and name not in known:
-            what = (
-                f"the layer of the stack set {name} has no template here, so that no plan updates or removes its stacks"
-            )
+            gone = f"the layer of the stack set {name} has no template here"
+            what = f"{gone}, so that no plan updates or removes its stacks"
             remedy = "bring the layer back; to remove its stacks name it in `leave_out` and apply, before it goes"
             yield Finding(Severity.WARNING, what, remedy)
 

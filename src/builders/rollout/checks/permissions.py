@@ -247,10 +247,8 @@ def delegated_administrator(phase: CheckedPhase) -> Iterator[Finding]:
         yield Finding(Severity.ERROR, what + "registered or not", remedy)
         return
     if own not in administrators:
-        remedy = (
-            "in the management account: `aws organizations register-delegated-administrator --account-id "
-            f"{own} --service-principal {STACKSETS}`"
-        )
+        command = f"register-delegated-administrator --account-id {own} --service-principal {STACKSETS}"
+        remedy = f"in the management account: `aws organizations {command}`"
         yield Finding(Severity.ERROR, f"{own} is no delegated administrator of StackSets", remedy)
 
 
@@ -266,10 +264,8 @@ def accounts(phase: CheckedPhase) -> Iterator[Finding]:
             remedy = "set stacksets.permission_model to SELF_MANAGED in rollout.yaml, or run this from an organization"
             yield Finding(Severity.ERROR, "the tooling account is in no organization", remedy)
         return
-    remedy = (
-        f"take it out of phases.{phase.phase}.targets, then `rollout-stacksets remove --phase {phase.phase} "
-        "--account ...` detaches its instances"
-    )
+    out = f"take it out of phases.{phase.phase}.targets"
+    remedy = f"{out}, then `rollout-stacksets remove --phase {phase.phase} --account ...` detaches its instances"
     if gone := tuple(account for account in phase.accounts if account not in states):
         # Self-managed sets reach accounts of anybody.
         severity = Severity.ERROR if service_managed else Severity.WARNING
@@ -279,4 +275,4 @@ def accounts(phase: CheckedPhase) -> Iterator[Finding]:
             yield Finding(Severity.ERROR, f"the account is {state}: operations skip it or fail", remedy, closed)
     if service_managed and (management := phase.client.organizations.management()) in phase.accounts:
         what = "service-managed sets never deploy to the management account"
-        yield Finding(Severity.ERROR, what, f"take it out of phases.{phase.phase}.targets", (management,))
+        yield Finding(Severity.ERROR, what, out, (management,))

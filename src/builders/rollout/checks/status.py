@@ -289,10 +289,8 @@ def _add_plain_stacks(client: Client, desired: DesiredState, views: Views) -> li
 def _notes(unknown_sets: Iterable[str], ended: Sequence[EndedRun]) -> Iterator[str]:
     for name in unknown_sets:
         if name.startswith(naming.PREFIX):
-            yield (
-                f"{name} is a stack set of no phase and layer that this rollout file and these templates have; a phase "
-                "that was renamed or taken out leaves such sets"
-            )
+            unknown = f"{name} is a stack set of no phase and layer that this rollout file and these templates have"
+            yield f"{unknown}; a phase that was renamed or taken out leaves such sets"
     for each in ended[-RUNS_LISTED:]:
         yield f"{each.began}: {each.command.value} {each.release} {'ended well' if each.good else each.status.value}"
 

@@ -165,11 +165,9 @@ def _addresses(values: PhaseValues) -> Iterator[WrongValue]:
     ).items():
         if len(targets) > 1:
             all_of_them = name_list(sorted(targets), _NAMED)
-            yield WrongValue(
-                location(*at, ()),
-                f"{VPC}={vpc} is the range of {len(targets):,} VPCs behind one Direct Connect: {all_of_them}",
-                f"give each its own in {values.rollout.path}: region_parameters, account_parameters, place_parameters",
-            )
+            what = f"{VPC}={vpc} is the range of {len(targets):,} VPCs behind one Direct Connect: {all_of_them}"
+            tables = "region_parameters, account_parameters, place_parameters"
+            yield WrongValue(location(*at, ()), what, f"give each its own in {values.rollout.path}: {tables}")
     if network := values.rollout.network:
         given = _of_owner(values, "network", network)
         for file, group in own:

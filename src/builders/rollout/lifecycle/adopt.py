@@ -73,10 +73,9 @@ def plan_adoption(
         elif answer is not None:
             planner.found[layer][target] = answer
     if not (planner.found or planner.refused or current.sets):
-        raise RolloutError(
-            f"no stack of phase {desired.phase} stands at its targets: a stack to adopt is called like "
-            f"{naming.plain_stack('network', desired.suffix)}; `apply` deploys what is not there"
-        )
+        name = f"a stack to adopt is called like {naming.plain_stack('network', desired.suffix)}"
+        nothing = f"no stack of phase {desired.phase} stands at its targets"
+        raise RolloutError(f"{nothing}: {name}; `apply` deploys what is not there")
     return planner.adoption(acknowledged)
 
 

@@ -106,10 +106,8 @@ class PlannedStack:
         agreed = {each.logical_id for each in self.comparison.changes if each.effect in losing}
         lost = {each.logical_id for each in changes if each.action == "Remove" or each.replacement == "True"}
         if self.before and (more := sorted(lost - agreed)):
-            raise RolloutError(
-                f"CloudFormation would replace or remove {name_list(more)}, which the plan did not show; nothing was "
-                "changed there"
-            )
+            unplanned = f"CloudFormation would replace or remove {name_list(more)}, which the plan did not show"
+            raise RolloutError(f"{unplanned}; nothing was changed there")
 
 
 Reach = Callable[[Target], Session]

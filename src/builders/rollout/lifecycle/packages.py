@@ -159,7 +159,7 @@ def _with_versions(
     spec: StackSetSpec,
     uses: Mapping[Target, Mapping[str, _Use]],
     versions: Mapping[_Use, str],
-    present: StackSet | None,
+    state: StackSet | None,
 ) -> tuple[StackSetSpec, bool]:
     """A layer whose parameters name keys and versions, and whether versions can be named at the next time only.
 
@@ -175,7 +175,7 @@ def _with_versions(
         differing[name] = {target: use.key for target, use in found.items()}
         if (version := package_version(name)) in spec.parameters:
             named = {target: use.version or versions[use] for target, use in found.items()}
-            if present and version not in present.parameters and len(set(named.values())) > 1:
+            if state and version not in state.parameters and len(set(named.values())) > 1:
                 is_later = True
             else:
                 differing[version] = named

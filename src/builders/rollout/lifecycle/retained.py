@@ -89,10 +89,8 @@ class RetainedResource:
         """The command that deletes it by hand; for a snapshot whose service we do not know, where to look."""
         if self.policy == "Snapshot":
             return f"look for the snapshots of {self.physical_id} in {self.target}, and delete those of the last day"
-        return (
-            f"aws cloudcontrol delete-resource --region {self.target.region} --type-name {self.type} "
-            f"--identifier {self.physical_id}"
-        )
+        command = f"aws cloudcontrol delete-resource --region {self.target.region}"
+        return f"{command} --type-name {self.type} --identifier {self.physical_id}"
 
     def final_snapshot(self, now: Iterable[str]) -> str:
         """The snapshot that the deletion took; empty when there is none. `now` are the instance's, oldest first.

@@ -54,10 +54,8 @@ def earlier_release(phase: Phase) -> str:
     releases = [each.release for each in phase.store.journal.history() if each.release]
     found = phase.store.last_good(before=releases[-1] if releases else None)
     if found is None:
-        raise RolloutError(
-            f"phase {phase.desired.phase} has no earlier release that ended well; name one by --to, see "
-            "`rollout-stacksets status`"
-        )
+        nothing = f"phase {phase.desired.phase} has no earlier release that ended well"
+        raise RolloutError(f"{nothing}; name one by --to, see `rollout-stacksets status`")
     return found
 
 
@@ -123,10 +121,8 @@ def plan_detachment(
     reached = {account for account in accounts if _is_reached(client, sets, account)}
     calls = detach_calls(sets, accounts, reached, desired.regions)
     if not calls:
-        raise RolloutError(
-            f"nothing to detach: StackSets reaches all instances of {', '.join(sorted(accounts))}; take the accounts "
-            "out of rollout.yaml and apply, which removes their stacks"
-        )
+        nothing = f"nothing to detach: StackSets reaches all instances of {', '.join(sorted(accounts))}"
+        raise RolloutError(f"{nothing}; take the accounts out of rollout.yaml and apply, which removes their stacks")
     order = [layer for layer in reversed(in_order(desired.needs)) if layer in calls]
     return {layer: calls[layer] for layer in [*order, *sorted(calls.keys() - set(order))]}
 
