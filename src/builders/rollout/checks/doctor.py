@@ -209,12 +209,14 @@ def readers(phase: CheckedPhase) -> Iterator[Finding]:
 
 def instances(phase: CheckedPhase) -> Iterator[Finding]:
     """No instance is INOPERABLE, since StackSets leave such out of every update."""
-    remedy = f"`rollout-stacksets remove --phase {phase.phase} --account ...` detaches it"
     for layer, name in phase.client.sets.existing(phase.carried, phase.suffix).items():
         found = sorted(phase.client.sets.instances_left(name).items())
         if broken := tuple(str(target) for target, each in found if each.status is Status.INOPERABLE):
-            what = f"INOPERABLE instances of {layer}"
-            yield Finding(Severity.ERROR, what, f"{remedy}; delete the stack there by hand, then apply", broken)
+            remedy = (
+                f"`rollout-stacksets remove --phase {phase.phase} --account ...` detaches it; delete the stack there "
+                "by hand, then apply"
+            )
+            yield Finding(Severity.ERROR, f"INOPERABLE instances of {layer}", remedy, broken)
 
 
 def log_groups(phase: CheckedPhase) -> Iterator[Finding]:

@@ -101,15 +101,14 @@ def run_drift(
 
 
 def _chosen(client: Client, desired: DesiredState, layers: Collection[str], asked: Collection[str]) -> dict[str, str]:
-    found = client.sets.existing(layers, desired.suffix)
+    phase, found = f"phase {desired.phase}", client.sets.existing(layers, desired.suffix)
     if unknown := sorted(set(asked) - set(layers)):
         raise UsageError(unknown_name("layer", unknown[0], sorted(layers)))
     if missing := sorted(set(asked) - found.keys()):
         there = ", ".join(found) or "none"
-        raise RolloutError(f"phase {desired.phase} has no stack set of {', '.join(missing)}; it has those of: {there}")
+        raise RolloutError(f"{phase} has no stack set of {', '.join(missing)}; it has those of: {there}")
     if not found:
-        nothing = f"phase {desired.phase} has no stack set, and nothing to look at"
-        raise RolloutError(f"{nothing}; `rollout-stacksets apply` deploys it")
+        raise RolloutError(f"{phase} has no stack set, and nothing to look at; `rollout-stacksets apply` deploys it")
     return {layer: name for layer, name in found.items() if not asked or layer in asked}
 
 

@@ -54,8 +54,10 @@ def earlier_release(phase: Phase) -> str:
     releases = [each.release for each in phase.store.journal.history() if each.release]
     found = phase.store.last_good(before=releases[-1] if releases else None)
     if found is None:
-        nothing = f"phase {phase.desired.phase} has no earlier release that ended well"
-        raise RolloutError(f"{nothing}; name one by --to, see `rollout-stacksets status`")
+        raise RolloutError(
+            f"phase {phase.desired.phase} has no earlier release that ended well; name one by --to, see "
+            "`rollout-stacksets status`"
+        )
     return found
 
 
