@@ -185,6 +185,11 @@ class StackSet:
     permissions: Permissions = field(default_factory=Permissions)
     newest: str = ""
 
+    @property
+    def stack_ids(self) -> dict[LayerTarget, str]:
+        """The stacks of its instances, where they have one."""
+        return {(self.layer, target): each.stack_id for target, each in self.instances.items() if each.stack_id}
+
 
 @dataclass(frozen=True)
 class CurrentState:

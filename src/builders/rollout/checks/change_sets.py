@@ -22,11 +22,7 @@ _REPLACEMENTS = {"True": Effect.REPLACE, "Conditional": Effect.MAY_REPLACE}
 def with_change_sets(client: Client, desired: DesiredState, current: CurrentState, plan: Plan) -> Plan:
     """The plan with the changes that AWS foresees, and a note wherever it replaces more than the plan says."""
     asked = [(group.layer, target) for group in plan.groups if group.kind in _COMPARED for target in group.targets]
-    stack_ids = {
-        (layer, target): instance.stack_id
-        for layer, state in current.sets.items()
-        for target, instance in state.instances.items()
-    }
+    stack_ids = {key: each for state in current.sets.values() for key, each in state.stack_ids.items()}
 
     def ask(key: LayerTarget) -> tuple[Change, ...]:
         layer, target = key
@@ -34,7 +30,7 @@ def with_change_sets(client: Client, desired: DesiredState, current: CurrentStat
         found = preview(client.reading(target), stack_ids[key], spec.template, spec.values(target))
         return gravest_first(map(_change, found))
 
-    answers = dict(attempted(ask, [key for key in asked if stack_ids.get(key)]))
+    answers = dict(attempted(ask, [key for key in asked if key in stack_ids]))
     groups, notes = list[Group](), dict[str, None]()
     for group in plan.groups:
         regrouped, said = _regrouped(group, answers)

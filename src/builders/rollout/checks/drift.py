@@ -63,7 +63,6 @@ class DriftOptions:
 
     layers: Collection[str] = ()
     deep: bool = False
-    clock: Clock = field(default_factory=Clock)
     poll_interval: PollInterval = field(default_factory=PollInterval)
     say: Callable[[str], None] = lambda _line: None
 
@@ -126,7 +125,7 @@ class _Detections(Poller[_Detection]):
     """The detections of one command."""
 
     def __init__(self, client: Client, options: DriftOptions) -> None:
-        super().__init__(client.sets, options.clock, options.poll_interval)
+        super().__init__(client.sets, Clock(), options.poll_interval)
         self._say = options.say
 
     def send(self, polled: _Detection) -> Operation | None:

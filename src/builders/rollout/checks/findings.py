@@ -42,10 +42,6 @@ class Finding:
     where: tuple[str, ...] = ()
 
 
-Look = Callable[[Target], Iterator[Finding]]
-"""Looks at one target."""
-
-
 @dataclass(frozen=True)
 class CheckResult:
     """The findings of one check; none when all is well."""
@@ -136,11 +132,11 @@ class CheckedPhase(PhaseConnection):
         except EvaluationError:
             return {}
 
-    def in_each_account(self, look: Look) -> Iterator[Finding]:
+    def in_each_account(self, look: Callable[[Target], Iterator[Finding]]) -> Iterator[Finding]:
         """Look at every account, in the phase's first region."""
         return self.at_each([Target(account, self.regions[0]) for account in self.accounts], look)
 
-    def at_each(self, targets: Iterable[Target], look: Look) -> Iterator[Finding]:
+    def at_each(self, targets: Iterable[Target], look: Callable[[Target], Iterator[Finding]]) -> Iterator[Finding]:
         """Look at targets, region by region; one that cannot be asked is a finding of its own."""
         by_region = grouped((target.region, target) for target in set(targets))
         for region in self.regions:

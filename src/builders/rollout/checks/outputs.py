@@ -16,8 +16,6 @@ from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.model import DesiredState, LayerTarget, Target, Values
 from builders.rollout.phase import ADMINISTRATION, ARTIFACTS, SHARED_NETWORK
 
-INDEX = "index.json"
-
 
 @dataclass(frozen=True)
 class Written:
@@ -62,7 +60,7 @@ def run_outputs(
         flat = outputs.flatten(stacks)
         known = tuple(name for name in outputs.RELIED_ON if name in flat)
         written.append(Written(target, tuple(files[target]), known))
-    view = OutputsView(desired.phase, release, folder / desired.phase / INDEX, tuple(written), unread)
+    view = OutputsView(desired.phase, release, folder / desired.phase / "index.json", tuple(written), unread)
     outputs.write_document(view.index, index_data(view))
     return view, int(bool(unread) or not written)
 

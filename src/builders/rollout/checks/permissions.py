@@ -219,8 +219,7 @@ def trusted_access(phase: CheckedPhase) -> Iterator[Finding]:
     """Service-managed sets need trusted access between StackSets and the organization."""
     if not phase.permissions.service_managed:
         return
-    status = phase.client.organizations.trusted_access(phase.permissions.call_as)
-    if status != "ENABLED":
+    if (status := phase.client.organizations.trusted_access(phase.permissions.call_as)) != "ENABLED":
         what = f"trusted access of StackSets to the organization is {status}"
         remedy = "`aws cloudformation activate-organizations-access` in the management account"
         yield Finding(Severity.ERROR, what, remedy)

@@ -164,12 +164,8 @@ def route_stacks(desired: DesiredState, outputs: Mapping[LayerTarget, Values]) -
 def _phase_outputs(client: Client, desired: DesiredState) -> dict[LayerTarget, Values]:
     """The outputs of the layers that the routes follow; of stacks that cannot be read, none."""
     needed = {need for layer in desired.plain for need in desired.needs[layer] & desired.sets.keys()}
-    ids = {
-        (layer, target): each.stack_id
-        for layer in sorted(needed)
-        for target, each in client.sets.instances_left(desired.sets[layer].name).items()
-        if each.stack_id
-    }
+    states = [client.sets.read(layer, desired.sets[layer].name) for layer in sorted(needed)]
+    ids = {key: each for state in states if state for key, each in state.stack_ids.items()}
 
     def outputs(stack: LayerTarget) -> Values:
         try:

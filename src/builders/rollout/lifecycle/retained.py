@@ -168,12 +168,7 @@ def record_retained(client: Client, sets: Mapping[str, StackSet], retained: Reta
 
     Return why some stacks were not read, by layer and target: what they leave would not be purged.
     """
-    ids = {
-        (layer, target): instance.stack_id
-        for layer, state in sorted(sets.items())
-        for target, instance in sorted(state.instances.items())
-        if instance.stack_id
-    }
+    ids = {key: each for state in sets.values() for key, each in state.stack_ids.items()}
     found: list[RetainedResource] = []
     unread: dict[LayerTarget, str] = {}
     for key, answer in attempted(lambda key: list(_of_stack(client, *key, ids[key])), ids):
