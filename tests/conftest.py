@@ -8,7 +8,6 @@ import shutil
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import aws_cli
 import hypothesis
 import pytest
 import warm
+import workers
 from sampling import Points, every, spread
 from warm_command import ADDRESS
 
@@ -37,9 +37,6 @@ EXAMPLES, WHOLE_EXAMPLES = 25, 100
 """The examples that Hypothesis tries of each property, here and in `make harness`."""
 MEMORY = Path("/dev/shm")
 ENOUGH_BYTES = 2 * 1024**3
-COMPILED = "STACKFERRY_COMPILED"
-"""The variable that names the file which the first worker makes once it has imported every test."""
-FIRST_SECONDS = 120.0
 LONGEST_FIRST = (
     *("test_rehearsal.py", "test_demo.py", "test_installed.py", "test_rotation_harness.py", "test_faults.py"),
     *("test_permissions.py", "test_runbook.py", "test_demo_ended.py", "test_task_commands.py", "test_commands.py"),
@@ -70,8 +67,9 @@ def _part(text: str) -> tuple[int, int]:
 def pytest_configure(config: pytest.Config) -> None:
     """Put temporary files into memory where there is room: each of many databases is a thousand small files.
 
-    Before workers start, start the processes that fork clouds and the AWS CLI for all of them. How long a hypothesis
-    takes says how busy the machine is, and nothing of what it is about.
+    Before workers start, start the processes that fork clouds and the AWS CLI for all of them, and the one that imports
+    the tests and forks the workers. How long a hypothesis takes says how busy the machine is, and nothing of what it
+    is about.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what it starts in the background ignore it
     hypothesis.settings.register_profile(
@@ -87,7 +85,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("numprocesses", None):
         os.environ[ADDRESS] = warm.address()
         os.environ[aws_cli.ADDRESS] = aws_cli.address()
-        os.environ[COMPILED] = str(Path(os.environ[ADDRESS]).with_name("compiled"))
+        config.option.tx = [workers.specification(config.args)] * len(config.option.tx)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -119,18 +117,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = kept
 
 
-def pytest_collection() -> None:
-    """Let the first worker compile the tests: in a fresh clone the others would all do the same work at once."""
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
-    end = time.monotonic() + FIRST_SECONDS
-    while worker != "gw0" and not os.path.exists(os.environ[COMPILED]) and time.monotonic() < end:
-        time.sleep(0.1)
-
-
 def pytest_collection_finish() -> None:
     """Search for garbage from now on, and leave out what was collected: it stays to the end."""
-    if os.environ.get("PYTEST_XDIST_WORKER") == "gw0":
-        Path(os.environ[COMPILED]).touch()
     gc.freeze()
     gc.enable()
 

@@ -1,0 +1,91 @@
+"""Workers of pytest-xdist without their start: a process that has imported the tests forks each of them.
+
+To import the tests and all that they use takes two thirds of the time in which a worker collects them. As a program,
+`workers.py serve SOCKET TEST...` is this process, and `workers.py SOCKET -u -c CODE` stands in for the Python that
+xdist starts: it hands its streams over, and ends with the worker.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import gc
+import json
+import os
+import random
+import select
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+
+from warm_command import ask
+
+
+def specification(tests: Sequence[str]) -> str:
+    """Return what xdist is told of a worker, and start the process that imports these tests and forks it."""
+    directory = tempfile.TemporaryDirectory(prefix="workers-")
+    path = f"{directory.name}/socket"
+    server = subprocess.Popen(
+        [sys.executable, __file__, "serve", path, *tests], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert server.stdout
+    server.stdout.readline()
+    atexit.register(directory.cleanup)
+    atexit.register(server.communicate)  # the end of its input ends it
+    return f"popen//python={shlex.join([sys.executable, __file__, path])}"
+
+
+def _serve(path: str, tests: Sequence[str]) -> None:
+    """Import the tests, and fork a worker for each connection as long as there is input."""
+    import pytest  # a stand-in for a worker's Python needs none
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests, which end this process
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        print("listening", flush=True)
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+            pytest.main(["--collect-only", "--quiet", "--numprocesses=0", "-pno:cacheprovider", *tests])
+        gc.disable()  # until a worker has collected, as where it imports the tests itself
+        gc.freeze()
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        while sys.stdin not in (ready := select.select([listener, sys.stdin], [], [])[0]):
+            assert ready
+            connection, _ = listener.accept()
+            with connection:
+                if not os.fork():
+                    listener.close()
+                    _work(connection)
+                    return
+
+
+def _work(connection: socket.socket) -> None:
+    """Be the worker whose streams and order come over a connection, which ends with this process."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    random.seed()
+    text, descriptors, _, _ = socket.recv_fds(connection, 1 << 16, 3)
+    while not text.endswith(b"\n"):
+        text += connection.recv(1 << 16)
+    order = json.loads(text)
+    for number, descriptor in enumerate(descriptors):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    os.environ.clear()
+    os.environ.update(order["environment"])
+    with connection.makefile("rw") as stream:
+        print(os.getpid(), file=stream, flush=True)
+        stream.readline()
+    connection.detach()  # closed at the very end, which the asker awaits
+    *_, code = order["arguments"]
+    exec(code, {"__name__": "__main__"})  # execnet's own line
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "serve":
+        _serve(sys.argv[2], sys.argv[3:])
+    else:
+        sys.exit(ask(sys.argv[1], {"arguments": sys.argv[2:], "environment": dict(os.environ)}, (0, 1, 2)))
