@@ -368,8 +368,7 @@ class Client:
         return self.calls.session(target.region) if own else self.reading(target)
 
     def looking(self, target: Target) -> Session:
-        """Read what bootstrap would change: as `reading_shared`, and through the deploy role where there is no plan
-        role yet."""
+        """Read what bootstrap would change: as `reading_shared`, or by the deploy role where no plan role is yet."""
         session = self.reading_shared(target)
         try:
             session.ask("sts", "GetCallerIdentity")

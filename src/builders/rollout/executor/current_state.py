@@ -72,8 +72,7 @@ def with_overrides(sets: StackSets, cache: OverrideCache, state: StackSet) -> St
 def read_stacks(
     client: Client, ids: Mapping[LayerTarget, str]
 ) -> Iterator[tuple[LayerTarget, DeployedStack | RolloutError | None]]:
-    """Stacks of instances with their templates, by their ids and as they come: None for one that is gone, and of one
-    that cannot be read the error."""
+    """Read stacks of instances by their ids, as they come: None for one that is gone, or why it cannot be read."""
     return attempted(lambda key: stacks.deployed(client.reading(key[1]), ids[key]), ids)
 
 

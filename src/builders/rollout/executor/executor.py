@@ -119,19 +119,16 @@ class Executor:
         return list(runs.values())
 
     def _begin(self, planned: ScheduledLayer, upstream: Sequence[AnyLayerRun]) -> AnyLayerRun:
-        """Begin a layer as it is planned, but for targets where a layer failed that it waits for, or that are held
-        back."""
+        """Begin a layer as planned, without targets that are held back or where a layer failed that it waits for."""
         failed, layer = {target: run.layer for run in upstream for target in run.failures}, planned.layer
         skipped = planned.changes.keys() & failed.keys()
         left_out = {target: f"skipped: {failed[target]} did not succeed there" for target in skipped}
         run: AnyLayerRun
         if layer in self._desired.plain:
             changes = {target: kind for target, kind in planned.changes.items() if target not in skipped}
+            scheduled, current = dataclasses.replace(planned, changes=changes), self._schedule.current
             needed = [state for each in sorted(self._desired.needs.get(layer, ())) if (state := self._sets.get(each))]
-            changed_before = any(each.changed for each in upstream)
-            scheduled = dataclasses.replace(planned, changes=changes)
-            current = self._schedule.current
-            run = PlainLayerRun(self._context, scheduled, current, needed, changed_before=changed_before)
+            run = PlainLayerRun(self._context, scheduled, current, needed, any(each.changed for each in upstream))
         else:
             scheduled, departed = self._as_agreed(planned, skipped)
             left_out |= {target: held_back(reason) for target, reason in departed.items()}
@@ -261,8 +258,7 @@ def begin_run(
 
     Raises `RolloutError` while another holds the lock, or has taken it.
     """
-    now = datetime.now(UTC)
-    token = uuid4().hex
+    now, token = datetime.now(UTC), uuid4().hex
     run = Run(
         id=f"{now:%Y%m%dT%H%M%SZ}-{token[:16]}",
         command=command,
@@ -289,8 +285,7 @@ def take_over_run(
     run = services.store.journal.take_over(uuid4().hex)
     services.client.calls.name_sessions(f"resume-{run.id}")
     state = desired(run)
-    context = _context(services, run, state)
-    operations = Operations(context)
+    operations = Operations(_context(services, run, state))
     _follow(operations, operations.resume(run.entries, send=send))
     return run, state
 
@@ -319,9 +314,8 @@ def carry_out(services: RunServices, run: Run, desired: DesiredState, calls: Map
     A set must be there before an import, and what fails at a layer's first import would fail at the others: a failure
     ends the layer.
     """
-    context = _context(services, run, desired)
+    context, report = _context(services, run, desired), Report()
     operations = Operations(context)
-    report = Report()
     for layer, own in calls.items():
         failures: list[Failure] = []
         refusal = ""
@@ -330,10 +324,10 @@ def carry_out(services: RunServices, run: Run, desired: DesiredState, calls: Map
                 reason = refusal or "not begun: an import before it failed"
                 left = sorted(target for call in batch for target in call.targets)
                 failures += [Failure(layer, target, reason, skipped=not refusal) for target in left]
-                continue
-            running = [operations.begin(call, desired.preferences) for call in batch]
-            failures += _follow(operations, running)
-            refusal = next((each.refusal for each in running if each.refusal), "")
+            else:
+                running = [operations.begin(call, desired.preferences) for call in batch]
+                failures += _follow(operations, running)
+                refusal = next((each.refusal for each in running if each.refusal), "")
         report.failures += failures
         report.succeeded[layer] = sum(len(call.targets) for call in own) - len(failures)
     report.operations = operations.submitted

@@ -312,18 +312,12 @@ MOST_STACKS = 16
 class PlainLayerRun:
     """A layer of a wave that plain stacks carry. It needs no journal: deploying a stack again changes nothing.
 
-    `current` is what the plan was made from, `needed` are the sets whose outputs fill parameters; where layers before
-    it `changed_before`, each stack is deployed again that those outputs reach.
+    `current` is what the plan was made from, `needed` are the sets whose outputs fill parameters. Each stack that those
+    outputs reach is deployed `again` where layers before it have changed.
     """
 
     def __init__(
-        self,
-        context: Context,
-        scheduled: ScheduledLayer,
-        current: CurrentState,
-        needed: Collection[StackSet],
-        *,
-        changed_before: bool,
+        self, context: Context, scheduled: ScheduledLayer, current: CurrentState, needed: list[StackSet], again: bool
     ) -> None:
         self.layer = scheduled.layer
         self.targets = scheduled.changes.keys()
@@ -337,7 +331,7 @@ class PlainLayerRun:
         self._running = {
             pool.submit(self._carry_out, target): target
             for target, kind in scheduled.changes.items()
-            if kind is not ChangeKind.NOTHING or (changed_before and target in self._spec.parameters)
+            if kind is not ChangeKind.NOTHING or (again and target in self._spec.parameters)
         }
         pool.shutdown(wait=False)
         self.over = False
@@ -347,16 +341,13 @@ class PlainLayerRun:
     def advance(self) -> None:
         """Collect what has ended. Raises `Unreachable`, and whatever is no error of one target."""
         for future in [each for each in self._running if each.done()]:
-            target, word = self._running.pop(future), "CURRENT"
-            try:
-                future.result()
-            except Unreachable:
-                raise
-            except RolloutError as error:
+            target, error = self._running.pop(future), future.exception()
+            if error and (isinstance(error, Unreachable) or not isinstance(error, RolloutError)):
+                raise error
+            if error:
                 self.failures[target] = Failure(self.layer, target, str(error))
-                word = "FAILED"
-            if target in self._spec.parameters or word == "FAILED":
-                self._context.observer.targets(self.layer, {target: word})
+            if error or target in self._spec.parameters:
+                self._context.observer.targets(self.layer, {target: "FAILED" if error else "CURRENT"})
         self.over = not self._running
 
     def _carry_out(self, target: Target) -> None:
