@@ -115,7 +115,6 @@ def _chosen(client: Client, desired: DesiredState, layers: Collection[str], aske
 class _Detection(PolledOperation):
     """A detection on the stack set of a layer."""
 
-    action: str = "DETECT_DRIFT"
     layer: str
     overrides: Mapping[Target, Values | None]
     """The overrides as far as they were known before: a detection changes none of them."""

@@ -46,7 +46,6 @@ class PolledOperation:
 
     id: str
     set_name: str
-    action: str
     accepted: bool = False
     refusal: str = ""
     due: float = 0.0
@@ -56,8 +55,8 @@ class PolledOperation:
     waits_for: str = ""
 
     def ended(self, status: str, reason: str = "") -> Operation:
-        """The operation as it ended without AWS's word for it."""
-        return Operation(self.id, self.action, status, reason=reason)
+        """The operation as it ended without AWS's word for it, nor its name of the action."""
+        return Operation(self.id, "", status, reason=reason)
 
 
 Polled = TypeVar("Polled", bound=PolledOperation)
@@ -232,16 +231,17 @@ class Operations(Poller[RunOperation]):
         layer = call.layer.replace("_", "-")
         entry = Entry(f"{self._context.id_prefix}-{layer}-{secrets.token_hex(8)}", call, EntryState.SUBMITTING)
         self._context.store.journal.record(entry)
-        return _operation(entry, preferences)
+        return RunOperation(entry.operation_id, call.set_name, call=call, preferences=preferences)
 
     def resume(self, entries: Iterable[Entry], *, send: bool = True) -> Iterator[RunOperation]:
         """Take up operations that were written down; with `send`, one that AWS does not know is sent with its id."""
         for entry in entries:
             if entry.state is EntryState.SUBMITTING:
-                running = _operation(entry, self._context.desired.preferences)
+                call, preferences = entry.call, self._context.desired.preferences
+                running = RunOperation(entry.operation_id, call.set_name, call=call, preferences=preferences)
                 running.accepted = self.exists(running)
                 if running.accepted or send:
-                    self.say(running, f"going on with {running.action} {running.id}")
+                    self.say(running, f"going on with {call.action.value} {running.id}")
                     yield running
 
     def end(self, running: RunOperation, operation: Operation) -> list[Target]:
@@ -326,9 +326,3 @@ class Operations(Poller[RunOperation]):
 
     def _submit(self, polled: RunOperation) -> None:
         self.sets.submit(polled.call, self._context.desired, polled.id, polled.preferences)
-
-
-def _operation(entry: Entry, preferences: Preferences) -> RunOperation:
-    call = entry.call
-    names = entry.operation_id, call.set_name, call.action.value
-    return RunOperation(*names, call=call, preferences=preferences)
