@@ -117,10 +117,9 @@ class StackSets:
 
     def instances_left(self, name: str) -> dict[Target, Instance]:
         """All instances of a set as `instances` has them; none where the set is gone."""
-        try:
+        with contextlib.suppress(StackSetNotFound):
             return self.instances(name)
-        except StackSetNotFound:
-            return {}
+        return {}
 
     def _units_of(self, call: Call) -> tuple[str, ...]:
         """The units in which a call's instances were made: an update or deletion by others does not reach them.
@@ -143,11 +142,10 @@ class StackSets:
     def overrides(self, name: str, target: Target) -> dict[str, str]:
         """The parameters that an instance overrides: one call, the only one that has them. Empty where it is gone."""
         instance = {"StackInstanceAccount": target.account, "StackInstanceRegion": target.region}
-        try:
+        with contextlib.suppress(NotFound):
             found = self._ask("DescribeStackInstance", StackSetName=name, **instance)["StackInstance"]
-        except NotFound:
-            return {}
-        return stacks.read_parameters(found.get("ParameterOverrides", []))
+            return stacks.read_parameters(found.get("ParameterOverrides", []))
+        return {}
 
     def submit(self, call: Call, desired: DesiredState, operation_id: str, preferences: Preferences) -> None:
         """Make a call. Sending the same again with the same id does nothing twice.
@@ -178,11 +176,10 @@ class StackSets:
 
     def operation(self, name: str, operation_id: str) -> Operation | None:
         """An operation as it is; None when the set has none of that id. Raises `StackSetNotFound`."""
-        try:
+        with contextlib.suppress(NotFound):
             found = self._ask("DescribeStackSetOperation", StackSetName=name, OperationId=operation_id)
-        except NotFound:
-            return None
-        return _operation(found["StackSetOperation"])
+            return _operation(found["StackSetOperation"])
+        return None
 
     def active(self, name: str) -> tuple[Operation, ...]:
         """The set's operations that are not over, oldest first."""
@@ -331,10 +328,9 @@ def _drifts(layer: str, target: Target, found: Mapping[str, Any]) -> list[Drifte
 
 def _bare(value: str) -> str:
     """Values come as JSON, or as they are."""
-    try:
+    with contextlib.suppress(ValueError):
         return json.dumps(json.loads(value))
-    except ValueError:
-        return value
+    return value
 
 
 MAKE_DEPLOY_ROLE = "make it as in docs/bootstrap.md, The deploy role, or name another as deploy_role"

@@ -41,12 +41,10 @@ AnyLayerRun = LayerRun | PlainLayerRun
 class Executor:
     """One way through all waves, from the current state that the schedule starts from, as it was read last.
 
-    `resumed` are the targets that an earlier process had worked on in this run.
+    `resumed` are the accounts that an earlier process had worked on in this run.
     """
 
-    def __init__(
-        self, context: Context, schedule: Schedule, current: CurrentState, resumed: Collection[Target] = ()
-    ) -> None:
+    def __init__(self, context: Context, schedule: Schedule, current: CurrentState, resumed: Set[str]) -> None:
         self.report = Report()
         self._context = context
         self._desired = context.desired
@@ -55,11 +53,11 @@ class Executor:
         self._sets: dict[str, StackSet | None] = dict(current.sets)
         self._expected: dict[str, StackSet | None] = dict(schedule.current.sets)
         """The sets as they are where every call has succeeded so far."""
-        self._resumed_accounts = {target.account for target in resumed}
+        self._resumed = resumed
 
     def run(self) -> Report:
         """Carry the schedule out. Raises `RolloutError` when AWS cannot be asked any more."""
-        resumed = self._resumed_accounts
+        resumed = self._resumed
         for number, scheduled in enumerate(self._schedule.waves, 1):
             wave, changed, later = scheduled.wave, self._carry_out(scheduled), self._schedule.waves[number:]
             # An earlier process had done the wave, and not begun the next.
@@ -91,10 +89,8 @@ class Executor:
         for run in runs:
             self.report.succeeded[run.layer] += len(run.targets - run.failures.keys())
         runs += self._run_layers(scheduled.leaving)
-        failed: set[str] = set()
-        for run in runs:
-            self.report.failures.extend(run.failures[target] for target in sorted(run.failures))
-            failed.update(target.account for target in run.failures)
+        self.report.failures += [run.failures[target] for run in runs for target in sorted(run.failures)]
+        failed = {target.account for run in runs for target in run.failures}
         accounts = len(wave.accounts)
         if len(failed) > tolerated_accounts(self._desired.preferences, accounts):
             self.report.stopped = f"wave {wave.name}: {len(failed)} of {accounts} accounts failed"
@@ -301,7 +297,7 @@ def run_to_desired(
     context = _context(services, run, desired)
     sets_alone = dataclasses.replace(desired, plain={})
     current = read_current_state(context.client, context.override_cache, sets_alone, layers)
-    resumed = frozenset(target for entry in run.entries for target in entry.call.targets)
+    resumed = {target.account for entry in run.entries for target in entry.call.targets}
     report = Executor(context, planned, current, resumed).run()
     if report.good:
         context.override_cache.all_reached()

@@ -183,10 +183,9 @@ class Poller(ABC, Generic[Polled]):
         return listed.get(polled.id)
 
     def _list(self, set_name: str) -> tuple[Operation, ...]:
-        try:
+        with contextlib.suppress(errors.Refused):
             return self.sets.active(set_name)
-        except errors.Refused:
-            return ()
+        return ()
 
     def _describe(self, polled: Polled) -> Operation | None:
         try:
