@@ -215,8 +215,16 @@ class StackSets:
         """The differences of an instance's resources that a detection found to be modified or deleted."""
         instance = {"StackInstanceAccount": target.account, "StackInstanceRegion": target.region}
         which = {"OperationId": operation_id, "StackInstanceResourceDriftStatuses": ["MODIFIED", "DELETED"], **instance}
-        found = self._pages("ListStackInstanceResourceDrifts", StackSetName=name, **which)
-        return [drift for each in found for drift in _drifts(layer, target, each)]
+        drifts: list[DriftedProperty] = []
+        for each in self._pages("ListStackInstanceResourceDrifts", StackSetName=name, **which):
+            resource = layer, target, each["LogicalResourceId"], each["ResourceType"]
+            properties = each.get("PropertyDifferences", [])
+            for one in properties:
+                values = _bare(one["ExpectedValue"]), _bare(one["ActualValue"])
+                drifts.append(DriftedProperty(*resource, one["DifferenceType"], one["PropertyPath"], *values))
+            if not properties:
+                drifts.append(DriftedProperty(*resource, each["StackResourceDriftStatus"]))
+        return drifts
 
     def _ask(self, operation: str, **request: Any) -> Any:
         return self._session.ask("cloudformation", operation, **request, **self._call_as)
@@ -312,18 +320,6 @@ def _operation(found: Mapping[str, Any]) -> Operation:
         failed=found.get("StatusDetails", {}).get("FailedStackInstancesCount", 0),
         reason=found.get("StatusReason", ""),
     )
-
-
-def _drifts(layer: str, target: Target, found: Mapping[str, Any]) -> list[DriftedProperty]:
-    """The properties in an item of ListStackInstanceResourceDrifts, or the whole resource where it names none."""
-    differences = [
-        (each["DifferenceType"], each["PropertyPath"], _bare(each["ExpectedValue"]), _bare(each["ActualValue"]))
-        for each in found.get("PropertyDifferences", [])
-    ]
-    whole = DriftedProperty(
-        layer, target, found["LogicalResourceId"], found["ResourceType"], found["StackResourceDriftStatus"]
-    )
-    return [DriftedProperty(*whole[:4], *each) for each in differences] or [whole]
 
 
 def _bare(value: str) -> str:

@@ -6,7 +6,6 @@ A plan reads the stack of every instance that may change besides, since a set ha
 from __future__ import annotations
 
 import dataclasses
-import functools
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -20,7 +19,6 @@ from builders.rollout.executor.context import Report
 from builders.rollout.model import CurrentState, DeployedStack, DesiredState, LayerTarget, StackSet, Status, Target
 from builders.rollout.plan.schedule import stacks_to_read
 from builders.rollout.state.store import OverrideCache
-from builders.template_bodies import parse_template
 
 
 def read_current_state(
@@ -94,15 +92,10 @@ def read_changing_stacks(
             # Each answer brings its own copy of what is mostly the same text, of up to 50 KB.
             deployed[layer, target] = dataclasses.replace(answer, template=sys.intern(answer.template))
     # An update or a deletion would meet the task, and DMS refuses to change one that runs.
-    with_task = [key for key, stack in deployed.items() if _has_task(stack.template)]
+    with_task = [key for key, stack in deployed.items() if resources.TASK in stack.template]
     tasks = concurrently(lambda key: resources.has_running_task(client.reading(key[1]), ids[key]), with_task)
     running = frozenset(target for (_, target), runs in tasks if runs)
     return dataclasses.replace(current, deployed=deployed, running_tasks=running, unread=unread)
-
-
-@functools.lru_cache(maxsize=256)
-def _has_task(template: str) -> bool:
-    return any(each.get("Type") == resources.TASK for each in parse_template(template)["Resources"].values())
 
 
 def failure_causes(client: Client, report: Report) -> dict[str, str]:
