@@ -254,17 +254,10 @@ def begin_run(
 
     Raises `RolloutError` while another holds the lock, or has taken it.
     """
-    now, token = datetime.now(UTC), uuid4().hex
-    run = Run(
-        id=f"{now:%Y%m%dT%H%M%SZ}-{token[:16]}",
-        command=command,
-        release=release,
-        owner=token,
-        began=now.isoformat(timespec="seconds"),
-        acknowledged=tuple(sorted(acknowledged)),
-        to=to,
-        by=services.client.calls.caller(),
-    )
+    now, owner = datetime.now(UTC), uuid4().hex
+    run_id, began = f"{now:%Y%m%dT%H%M%SZ}-{owner[:16]}", now.isoformat(timespec="seconds")
+    agreed, caller = tuple(sorted(acknowledged)), services.client.calls.caller()
+    run = Run(run_id, command, release, owner, began, agreed, to=to, by=caller)
     services.store.journal.begin(run)
     services.client.calls.name_sessions(f"{command.value}-{run.id}")
     return run
@@ -295,8 +288,7 @@ def run_to_desired(
     held back. Raises `RolloutError`, and leaves the run to be resumed, where AWS cannot be asked any more.
     """
     context = _context(services, run, desired)
-    sets_alone = dataclasses.replace(desired, plain={})
-    current = read_current_state(context.client, context.override_cache, sets_alone, layers)
+    current = read_current_state(context.client, context.override_cache, dataclasses.replace(desired, plain={}), layers)
     resumed = {target.account for entry in run.entries for target in entry.call.targets}
     report = Executor(context, planned, current, resumed).run()
     if report.good:

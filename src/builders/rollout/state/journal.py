@@ -201,8 +201,7 @@ class Journal:
     def hold(self, hold: Hold) -> None:
         """Take the lock to plan under it. Raises `RolloutError` while a run is RUNNING, or another holds the lock."""
         with self._lock:
-            before = self._free(hold.owner, hold.began)
-            self._write(dataclasses.replace(before, hold=hold))
+            self._write(dataclasses.replace(self._free(hold.owner, hold.began), hold=hold))
 
     def renew(self, until: str) -> None:
         """Keep the lock for longer. Raises `RolloutError` where it ran out and another took it."""

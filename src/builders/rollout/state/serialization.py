@@ -6,6 +6,7 @@ keeps its key in JSON as an alias.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
@@ -86,12 +87,10 @@ class JsonObject(Generic[Content]):
         for _ in range(ATTEMPTS):
             content, etag = self.read()
             changed = change(content)
-            try:
+            with contextlib.suppress(Conflict):
                 if changed != content:
                     self.write(changed, etag)
                 return
-            except Conflict:
-                continue
         raise RolloutError(f"{self} is written by others all the time; run this again when they are done")
 
     def __str__(self) -> str:
