@@ -120,9 +120,14 @@ class Poller(ABC, Generic[Polled]):
             if left:
                 self.clock.wait(max(0.0, min(each.due for each in left) - self.clock.now()))
 
-    def exists(self, polled: Polled) -> bool:
-        """Ask whether AWS has the operation."""
-        return self._describe(polled) is not None
+    def describe(self, polled: Polled) -> Operation | None:
+        """Ask AWS for the operation; None where it has none."""
+        try:
+            return self.sets.operation(polled.set_name, polled.id)
+        except errors.StackSetNotFound:
+            return None
+        except errors.Refused as error:  # the question was refused, which says nothing of the operation
+            raise RolloutError(str(error)) from error
 
     def _send(self, polled: Polled) -> Operation | None:
         over, waits_for = None, self.hold(polled)
@@ -130,7 +135,7 @@ class Poller(ABC, Generic[Polled]):
             over = None if waits_for else self.send(polled)
         except (errors.OperationInProgress, errors.OperationIdExists, errors.StaleRequest) as refused:
             # An earlier attempt may have been taken whose answer was lost. StaleRequest also comes for a fresh id.
-            if not self.exists(polled):
+            if self.describe(polled) is None:
                 if isinstance(refused, errors.OperationInProgress):
                     active = ", ".join(f"{each.action} {each.id}" for each in self._list(polled.set_name))
                     waits_for = f"{active or 'an operation'}, which is in progress there"
@@ -165,7 +170,7 @@ class Poller(ABC, Generic[Polled]):
         running = self._running[polled.set_name]
         running.add(polled.id)
         operation = self._listed_operation(polled) if len(running) > 1 else None
-        operation = operation or self._describe(polled)
+        operation = operation or self.describe(polled)
         return self.lost(polled) if operation is None and self._is_given_up(polled) else operation
 
     def _listed_operation(self, polled: Polled) -> Operation | None:
@@ -186,14 +191,6 @@ class Poller(ABC, Generic[Polled]):
         with contextlib.suppress(errors.Refused):
             return self.sets.active(set_name)
         return ()
-
-    def _describe(self, polled: Polled) -> Operation | None:
-        try:
-            return self.sets.operation(polled.set_name, polled.id)
-        except errors.StackSetNotFound:
-            return None
-        except errors.Refused as error:  # the question was refused, which says nothing of the operation
-            raise RolloutError(str(error)) from error
 
 
 IMMEDIATE = frozenset({Action.CREATE_SET, Action.DELETE_SET})
@@ -238,7 +235,7 @@ class Operations(Poller[RunOperation]):
             if entry.state is EntryState.SUBMITTING:
                 call, preferences = entry.call, self._context.desired.preferences
                 running = RunOperation(entry.operation_id, call.set_name, call=call, preferences=preferences)
-                running.accepted = self.exists(running)
+                running.accepted = self.describe(running) is not None
                 if running.accepted or send:
                     self.say(running, f"going on with {call.action.value} {running.id}")
                     yield running
@@ -259,9 +256,9 @@ class Operations(Poller[RunOperation]):
             self._context.observer.operation(polled.call, operation)
         return operation
 
-    def exists(self, polled: RunOperation) -> bool:
-        """Ask whether AWS has the operation; calls that are over at once leave none."""
-        return polled.call.action not in IMMEDIATE and super().exists(polled)
+    def describe(self, polled: RunOperation) -> Operation | None:
+        """Ask AWS for the operation; calls that are over at once leave none."""
+        return None if polled.call.action in IMMEDIATE else super().describe(polled)
 
     def hold(self, polled: RunOperation) -> str:
         """Keep within the instances of a region that all operations together may work on."""
@@ -278,7 +275,7 @@ class Operations(Poller[RunOperation]):
         try:
             # What exists was made by an earlier attempt, whose answer was lost.
             with contextlib.suppress(errors.StackSetExists):
-                self._submit(polled)
+                self.sets.submit(polled.call, self._context.desired, polled.id, polled.preferences)
         except errors.TooManyInstances as error:
             if len(polled.call.accounts) <= self._most_instances:
                 raise
@@ -292,7 +289,7 @@ class Operations(Poller[RunOperation]):
             accounts = tuple(sorted({each.account for each in left}))
             regions = tuple(region for region in polled.call.regions if any(each.region == region for each in left))
             polled.call = dataclasses.replace(polled.call, accounts=accounts, regions=regions)
-            self._submit(polled)
+            self.sets.submit(polled.call, self._context.desired, polled.id, polled.preferences)
         return polled.ended("SUCCEEDED") if polled.call.action in IMMEDIATE else None
 
     def accepted(self, polled: RunOperation) -> None:
@@ -322,6 +319,3 @@ class Operations(Poller[RunOperation]):
         instances = self.sets.instances_left(call.set_name)
         current = {target for target, each in instances.items() if each.status is Status.CURRENT}
         return sorted(call.targets & instances.keys() if call.action is Action.DELETE else call.targets - current)
-
-    def _submit(self, polled: RunOperation) -> None:
-        self.sets.submit(polled.call, self._context.desired, polled.id, polled.preferences)
