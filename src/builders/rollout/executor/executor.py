@@ -121,8 +121,7 @@ class Executor:
         left_out = {target: f"skipped: {failed[target]} did not succeed there" for target in skipped}
         run: AnyLayerRun
         if layer in self._desired.plain:
-            changes = {target: kind for target, kind in planned.changes.items() if target not in skipped}
-            scheduled, current = dataclasses.replace(planned, changes=changes), self._schedule.current
+            scheduled, current = narrowed(planned, self._desired, None, skipped), self._schedule.current
             needed = [state for each in sorted(self._desired.needs.get(layer, ())) if (state := self._sets.get(each))]
             run = PlainLayerRun(self._context, scheduled, current, needed, any(each.changed for each in upstream))
         else:
