@@ -56,9 +56,9 @@ def asked(answers: Mapping[Target, list[ResourceChange] | RolloutError], changes
 
     client: Any = SimpleNamespace(reading=lambda target: AnsweringSession(answers[target]))
     spec = SimpleNamespace(template="{}", values=lambda target: {})
-    instances = {target: SimpleNamespace(stack_id=f"arn:{target}") for target in answers}
+    stack_ids = {("network", target): f"arn:{target}" for target in answers}
     desired: Any = SimpleNamespace(sets={"network": spec})
-    current: Any = SimpleNamespace(sets={"network": SimpleNamespace(instances=instances)})
+    current: Any = SimpleNamespace(sets={"network": SimpleNamespace(stack_ids=stack_ids)})
     made = plan(Group("rest", "network", ChangeKind.UPDATE, tuple(answers), changes))
     return with_change_sets(client, desired, current, made)
 
