@@ -20,6 +20,8 @@ from builders.rollout.model import (
     Values,
     Wave,
 )
+from builders.rollout.plan.calls import Call
+from builders.rollout.plan.schedule import Schedule
 
 ACCOUNTS = ("1" * 12, "2" * 12, "3" * 12, "4" * 12)
 REGIONS = ("us-east-1", "eu-west-1")
@@ -60,6 +62,11 @@ def desired_set(
         {"EnvironmentSuffix": "dev", **values},
         overrides,
     )
+
+
+def calls_of(schedule: Schedule) -> tuple[Call, ...]:
+    """All calls, in the order of waves and layers."""
+    return tuple(call for wave in schedule.waves for each in wave.layers for call in each.calls)
 
 
 values = st.fixed_dictionaries({}, optional={name: st.sampled_from(["a", "b"]) for name in ("Size", "Zone")})

@@ -25,7 +25,7 @@ from .conftest import REGION, Administrator
 from .large_phase import NETWORK, LargePhase
 from .simulation import SimulatedSet, Simulation, simulated_client
 from .small_phase import LAYERS, SmallPhase, body, layer_set
-from .states import TARGETS, stack_sets, template, values
+from .states import TARGETS, calls_of, stack_sets, template, values
 from .test_plan import phases
 from .test_schedule import Recorder
 
@@ -126,7 +126,7 @@ def test_planned_calls_are_the_submitted_ones_whatever_a_colleague_does_meanwhil
     simulation = simulated({"network": network} if network else {})
     schedule, report, watcher = carried_out(simulation, desired, first, later)
     assert not watcher.wrongly, "a call touched an instance of which something else becomes now"
-    planned = schedule.calls
+    planned = calls_of(schedule)
     for call in watcher.sent:
         assert any((each.action, each.layer) == (call.action, call.layer) for each in planned)
         assert all(any(one_of(call, each, target) for each in planned) for target in call.targets)

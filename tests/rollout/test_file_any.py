@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from builders.errors import RolloutFileError
 from builders.rollout.config.loading import load_rollout_file
-from builders.rollout.config.schema import RolloutFile, rollout_schema
+from builders.rollout.config.schema import RolloutFile
+from tools.rollout_schema import rollout_schema
 
 ANY = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 

@@ -9,9 +9,8 @@ import jsonschema
 import pytest
 import yaml
 
-from builders.rollout.config.schema import rollout_schema
 from tools import written_files
-from tools.rollout_schema import SCHEMA, desired_files
+from tools.rollout_schema import SCHEMA, desired_files, rollout_schema
 
 
 @pytest.fixture(scope="module")

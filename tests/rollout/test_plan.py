@@ -28,7 +28,7 @@ from builders.rollout.plan.schedule import LEAVING, make_schedule, stacks_to_rea
 from builders.stack_diff.effects import Effect
 from builders.stack_diff.hazards import HazardKind
 
-from .states import ACCOUNTS, TARGETS, desired_set, phase, stack_sets, template, values
+from .states import ACCOUNTS, TARGETS, calls_of, desired_set, phase, stack_sets, template, values
 
 ONE, TWO = TARGETS[0], TARGETS[2]
 NEEDS = {"database": frozenset({"network"})}
@@ -69,7 +69,7 @@ def groups(plan: Plan) -> dict[tuple[str, str], dict[ChangeKind, tuple[Target, .
 def carry_out(desired: DesiredState, current: CurrentState) -> CurrentState:
     """Every call of the schedule, as if each succeeded."""
     found: dict[str, StackSet | None] = dict(current.sets)
-    for call in make_schedule(desired, current).calls:
+    for call in calls_of(make_schedule(desired, current)):
         found[call.layer] = state_after(desired, found.get(call.layer), call)
     return CurrentState({layer: state for layer, state in found.items() if state is not None})
 

@@ -20,7 +20,7 @@ from builders.rollout.state.journal import Command
 from .conftest import Administrator
 from .large_phase import LargePhase
 from .small_phase import LAYERS, SmallPhase, body, layer_set
-from .states import TARGETS, stack_sets
+from .states import TARGETS, calls_of, stack_sets
 from .test_plan import phases
 
 
@@ -92,8 +92,8 @@ def test_a_run_that_nothing_disturbs_sends_the_plans_own_objects_in_their_order(
     recorder = Recorder()
     report = phase.apply(desired, recorder, plan, command)
     assert (report.good, report.operations) == (True, len(plan.operations))
-    assert plan.schedule.calls
-    assert same_objects(recorder.sent, plan.schedule.calls)
+    assert calls_of(plan.schedule)
+    assert same_objects(recorder.sent, calls_of(plan.schedule))
     assert in_the_order_of(plan.schedule, recorder.events)
     assert not any("anew" in line for line in recorder.lines)
 
@@ -102,7 +102,7 @@ def test_the_operations_that_a_plan_shows_are_the_calls_of_its_schedule() -> Non
     phase = LargePhase(8, own_ranges=True)
     plan = phase.plan(phase.desired)
     shown = [(each.layer, each.action, each.accounts, each.regions) for each in plan.operations]
-    calls = [call for call in plan.schedule.calls if call.action is not Action.CREATE_SET]
+    calls = [call for call in calls_of(plan.schedule) if call.action is not Action.CREATE_SET]
     assert shown == [(call.layer, call.action, len(call.accounts), call.regions) for call in calls]
 
 
@@ -166,7 +166,7 @@ def test_a_layer_goes_on_without_the_account_where_the_one_before_it_failed(smal
         ("monitoring", "skipped: database did not succeed there"),
     ]
     first, *narrowed = recorder.sent
-    assert first is plan.schedule.calls[0]
+    assert first is calls_of(plan.schedule)[0]
     assert [(call.layer, call.accounts) for call in narrowed] == [
         (layer, tuple(sorted(others))) for layer in ("database", "monitoring")
     ]
@@ -189,7 +189,7 @@ def test_a_set_keeps_its_place_where_an_instance_of_an_earlier_wave_could_not_be
     recorder = Recorder()
     report = small.run(desired, Command.REMOVE, recorder, planned=plan)
     assert {each.target.account for each in report.failures} == {broken}
-    planned = [call for call in plan.schedule.calls if call.action is Action.DELETE_SET]
+    planned = [call for call in calls_of(plan.schedule) if call.action is Action.DELETE_SET]
     assert {call.layer for call in planned} == set(LAYERS)
     assert not [call for call in recorder.sent if call.action is Action.DELETE_SET]
     assert "monitoring: its stack set stays, since it still has instances" in recorder.lines

@@ -282,9 +282,3 @@ class RolloutFile(_Model):
     def accounts(self, phase: str) -> tuple[str, ...]:
         """The accounts that a phase names, in their order; none where it names organizational units."""
         return self._account_lists.get(phase) or self.phases[phase].targets.accounts
-
-
-def rollout_schema() -> dict[str, Any]:
-    """The JSON schema as plain data, the same on every run."""
-    made = RolloutFile.model_json_schema()
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": "rollout.yaml of Stackferry"}

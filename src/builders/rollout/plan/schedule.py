@@ -62,11 +62,6 @@ class Schedule:
     layers: tuple[str, ...]
     waves: tuple[ScheduledWave, ...]
 
-    @property
-    def calls(self) -> tuple[Call, ...]:
-        """All calls, in the order of waves and layers."""
-        return tuple(call for wave in self.waves for each in wave.layers for call in each.calls)
-
 
 def make_schedule(desired: DesiredState, current: CurrentState, *, back: bool = False) -> Schedule:
     """Schedule the way from the current state to the desired one; `back` is the order of a rollback.
