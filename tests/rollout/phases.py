@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from builders.environments import Entry, ParameterFile
 from builders.layer_templates import Template, read_template
 from builders.rollout.config.desired_state import desired_state
 from builders.rollout.config.parameters import SharedOutputs
@@ -53,11 +54,10 @@ def rollout(plan: Mapping[str, Any] | None = None, **file: Any) -> RolloutFile:
     return RolloutFile.model_validate(content)
 
 
-def environment(values: Mapping[str, str] | None = None, path: str = "dev.json") -> ParameterFile:
-    """A parameter file, with an entry a line."""
+def environment(values: Mapping[str, str] | None = None) -> str:
+    """The content of a parameter file, with an entry a line."""
     given = {"EnvironmentSuffix": "dev", "MigrationPhase": "dev", **(values or {})}
-    entries = {key: Entry(key, value, line) for line, (key, value) in enumerate(given.items(), start=2)}
-    return ParameterFile(Path(path), entries, [])
+    return json.dumps([f"{key}={value}" for key, value in given.items()], indent=0)
 
 
 def phase(
@@ -69,8 +69,8 @@ def phase(
     members: Mapping[str, tuple[str, ...]] | None = None,
     **file: Any,
 ) -> DesiredState:
-    """The desired state of dev."""
+    """The desired state of dev, its parameter file in the present folder."""
     by_layer = {each.layer: each for each in templates}
-    return desired_state(
-        rollout(plan, **file), "dev", by_layer, shared or SharedOutputs(), members, environment(values)
-    )
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        Path("dev.json").write_text(environment(values), encoding="utf-8")
+        return desired_state(rollout(plan, **file), "dev", by_layer, shared or SharedOutputs(), members)

@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from builders import naming
-from builders.environments import ParameterFile
 from builders.errors import RolloutFileError, UsageError
 from builders.layer_templates import Template
 from builders.naming import ARTIFACTS_BUCKET, MIGRATION_PHASE, SUFFIX
@@ -45,16 +44,15 @@ def desired_state(
     templates: Mapping[str, Template],
     shared: SharedOutputs,
     members: Mapping[str, Collection[str]] | None = None,
-    file: ParameterFile | None = None,
 ) -> DesiredState:
-    """The desired state of a phase, whose parameter file is read where it is not given.
+    """The desired state of a phase.
 
     `members` are the accounts of organizational units. Raises `UsageError` for a phase that rollout.yaml does not have,
     and `RolloutFileError` with a line for each mistake.
     """
     if phase not in rollout.phases:
         raise UsageError(unknown_name("phase", phase, rollout.phases))
-    sources = parameters.phase_sources(rollout, phase, shared, file)
+    sources = parameters.phase_sources(rollout, phase, shared)
     accounts, config = accounts_of(rollout, phase, members or {}), rollout.phases[phase]
     groups = parameters.target_groups(sources, accounts, config.regions)
     layers = _PhaseLayers(rollout, phase, templates, groups)

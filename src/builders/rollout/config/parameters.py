@@ -145,17 +145,15 @@ def rollout_source(rollout: RolloutFile, values: Values, *path: str) -> Source:
     return Source(str(rollout.path), values, path, rollout.lines)
 
 
-def phase_sources(
-    rollout: RolloutFile, phase: str, shared: SharedOutputs, file: ParameterFile | None = None
-) -> PhaseSources:
-    """The sources of a phase of rollout.yaml, whose parameter file is read where it is not given."""
+def phase_sources(rollout: RolloutFile, phase: str, shared: SharedOutputs) -> PhaseSources:
+    """The sources of a phase of rollout.yaml. Raises `RolloutFileError` as `environment_file` does."""
     config, network = rollout.phases[phase], shared.network if rollout.network else {}
 
     def tables(name: str, values_by: Mapping[str, Values]) -> dict[str, Source]:
         return {key: rollout_source(rollout, own, "phases", phase, name, key) for key, own in values_by.items() if own}
 
     return PhaseSources(
-        environment=file_source(file or environment_file(rollout, phase)),
+        environment=file_source(environment_file(rollout, phase)),
         facts=shared_facts(rollout, shared),
         phase=rollout_source(rollout, config.parameters, "phases", phase, "parameters"),
         tooling={
