@@ -152,18 +152,15 @@ def phase_sources(rollout: RolloutFile, phase: str, shared: SharedOutputs) -> Ph
     def tables(name: str, values_by: Mapping[str, Values]) -> dict[str, Source]:
         return {key: rollout_source(rollout, own, "phases", phase, name, key) for key, own in values_by.items() if own}
 
+    def outputs(layer: str, region: str, values: Values) -> Source:
+        return Source(f"outputs of {layer} in {region}", values, written=False)
+
     return PhaseSources(
         environment=file_source(environment_file(rollout, phase)),
         facts=shared_facts(rollout, shared),
         phase=rollout_source(rollout, config.parameters, "phases", phase, "parameters"),
-        tooling={
-            region: Source(f"outputs of artifacts in {region}", values, written=False)
-            for region, values in shared.tooling.items()
-        },
-        network={
-            region: Source(f"outputs of shared_network in {region}", as_parameters(values), written=False)
-            for region, values in network.items()
-        },
+        tooling={region: outputs("artifacts", region, values) for region, values in shared.tooling.items()},
+        network={region: outputs("shared_network", region, as_parameters(each)) for region, each in network.items()},
         regions=tables("region_parameters", config.region_parameters),
         accounts=tables("account_parameters", config.account_parameters),
         targets=tables("place_parameters", config.place_parameters),
