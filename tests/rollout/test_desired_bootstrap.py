@@ -104,6 +104,15 @@ def test_a_region_of_the_network_account_may_have_values_of_its_own(files: Path)
     assert {each.target.region: each.values["Asn"] for each in found} == {NEAR: "64512", FAR: "64514"}
 
 
+def test_the_rules_of_a_template_are_judged_by_the_values_of_every_region(files: Path) -> None:
+    one = {"Assert": {"Fn::Equals": [{"Ref": "Asn"}, "64512"]}, "AssertDescription": "Asn is 64512"}
+    asn = {"Asn": {"Type": "Number", "Default": 64512}}
+    layer = made("shared_network", asn, scope="NETWORK", rules={"Ours": {"Assertions": [one]}})
+    network = {"account": NETWORK, "parameters": "network.json", "region_parameters": {FAR: {"Asn": "64514"}}}
+    with pytest.raises(RolloutFileError, match="Asn is 64512"):
+        stacks(Scope.NETWORK, [layer], rollout(network=network), files)
+
+
 def test_without_a_network_account_there_is_no_stack_of_it(files: Path) -> None:
     assert stacks(Scope.NETWORK, [made("shared_network", scope="NETWORK")], rollout(network=None), files) == []
 
