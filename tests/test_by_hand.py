@@ -193,7 +193,7 @@ def environment(cloud: Cloud, folder: Path) -> dict[str, str]:
         **own,
         **aws_cli.variables(),
         **COLD,
-        warm_command.ADDRESS: warm.address(),
+        **warm.programs("pytest"),
         "PYTHONPATH": paths,
         "AWS_CONFIG_FILE": str(config),
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,

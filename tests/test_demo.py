@@ -85,11 +85,12 @@ def demo(
     folder: Path, *options: str, variables: Mapping[str, str] | None = None, run: Callable[..., Demo] = run_warm
 ) -> Demo:
     command = [sys.executable, "-m", "builders.demo", "--outputs-dir", str(folder), *options]
-    return run(command, env={**marked(folder), **aws_cli.variables(), **(variables or {})})
+    started = warm.programs("builders.build", "builders.migration", "pytest")
+    return run(command, env={**marked(folder), **aws_cli.variables(), **started, **(variables or {})})
 
 
 def test_the_demo_carries_a_database_and_its_writer_to_the_target_and_back_and_loses_nothing(tmp_path: Path) -> None:
-    finished = demo(tmp_path, "--no-rehearse", run=run_cold)
+    finished = demo(tmp_path, "--no-rehearse", variables=warm.linted(), run=run_cold)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     commands = re.findall(r"^\$ migrate-database (\w+)", finished.stdout, flags=re.MULTILINE)
     assert list(dict.fromkeys(commands)) == [

@@ -4,13 +4,15 @@ Starting Python and importing cfn-lint, psycopg and an HTTP server takes three q
 cloud, and the tests start fifty; importing boto3 and psycopg takes half of the time of most commands. `running` is
 `builders.cloud.process.running` with a server that is forked so, `run` is `subprocess.run` for commands, and
 warm_command.py is a command for a shell. Where the start itself is tested, and in the programs that programs start,
-Python starts as it does for a person; but the clouds of a forked program are forked as well.
+Python starts as it does for a person; but the clouds of a forked program are forked as well, and so are the programs
+that `programs` names.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
 import functools
 import gc
 import importlib
@@ -33,7 +35,7 @@ import botocore.loaders
 import botocore.session
 import leftovers
 from cryptography.hazmat.primitives.asymmetric import rsa
-from warm_command import ADDRESS, ask
+from warm_command import ADDRESS, PROGRAMS, ask
 
 from builders.cfnlint_libraries import import_cfnlint
 from builders.cloud import process, workers
@@ -43,7 +45,7 @@ LIBRARIES = (
     *("asyncio", "asyncio.sslproto", "boto3", "botocore.session", "botocore.loaders", "cfnlint.jsonschema"),
     *("cfnlint.schema", "cryptography.x509", "cryptography.hazmat.primitives.serialization.pkcs12", "defusedxml"),
     *("hypercorn.asyncio", "hypercorn.protocol", "jsonata", "multiprocessing", "pg8000.native", "psycopg"),
-    *("psycopg.types.json", "regex", "yaml", "xml.etree.ElementTree", "builders.building.run"),
+    *("psycopg.types.json", "pytest", "regex", "yaml", "xml.etree.ElementTree", "builders.building.run"),
     *("builders.building.environment_check", "builders.building.packages", "builders.migration.cli"),
     *("builders.migration.report", "builders.migration.start", "builders.migration.status", "builders.rehearsal.cli"),
     *("builders.rollout.cli.change", "builders.rollout.cli.inspect", "builders.write_outputs"),
@@ -124,6 +126,31 @@ def cache() -> Path:
     They need to call commands by the scripts in SCRIPTS, since sys.path is among the things that a lint depends on.
     """
     return Path(address()).with_name("cache")
+
+
+def linted() -> dict[str, str]:
+    """Return the variable by which `python -m builders.build --check` here finds what the first test of a run linted.
+
+    It is for programs whose start is warm, see `programs`: a lint depends on sys.path.
+    """
+    folder = cache()
+    variables = {"XDG_CACHE_HOME": str(folder)}
+    with open(folder.with_name("linting"), "a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not lock.tell():
+            checked = run([sys.executable, "-m", "builders.build", "--check"], env={**os.environ, **variables})
+            assert checked.returncode == 0, checked.stdout + checked.stderr
+            lock.write("done")
+    return variables
+
+
+def programs(*modules: str) -> dict[str, str]:
+    """Return the variables by which `python -m MODULE` goes without its start, for these modules.
+
+    They need `aws_cli.variables` beside them, whose PYTHONPATH has what stands before the start of Python. A program
+    that is killed has to start by itself: what is killed would be the process that waits for it.
+    """
+    return {PROGRAMS: " ".join(modules), ADDRESS: address()}
 
 
 def address() -> str:

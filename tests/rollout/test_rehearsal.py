@@ -8,10 +8,11 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import aws_cli
 import pytest
 import warm
 import yaml
@@ -20,21 +21,18 @@ from leftovers import end_when
 REHEARSE = (sys.executable, "-m", "builders.rehearsal.cli")
 
 
-def run_cold(command: Sequence[str], env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run a program as a person would start it."""
-    return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-
-
 def rehearse(
     *options: str,
     before: tuple[str, ...] = (),
-    run: Callable[..., subprocess.CompletedProcess[str]] = warm.run,
+    variables: Mapping[str, str] | None = None,
 ) -> tuple[int, dict[str, Any], str]:
     """The exit code, the report and the progress of a rehearsal without any AWS configuration of a user."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    environment.setdefault("XDG_CACHE_HOME", str(Path.home() / ".cache"))  # of what is linted
     command = [*REHEARSE, *before, "rehearse", "--json", *options]
-    finished = run(command, env={**environment, "HOME": "/nonexistent"})
+    own = {"HOME": "/nonexistent", "XDG_CACHE_HOME": str(warm.cache())}
+    finished = warm.run(
+        command, env={**environment, **own, **(variables or {})}, modules=os.environ.get("PYTHONPATH", "")
+    )
     return finished.returncode, json.loads(finished.stdout or "{}"), finished.stderr
 
 
@@ -44,7 +42,8 @@ def step(report: dict[str, Any], title: str) -> dict[str, Any]:
 
 
 def test_a_phase_in_two_regions_that_is_killed_and_resumed_ends_as_expected() -> None:
-    code, report, progress = rehearse("--phase", "dev", "--fault", "kill", run=run_cold)
+    variables = {**aws_cli.variables(), **warm.programs("builders.build"), **warm.linted()}
+    code, report, progress = rehearse("--phase", "dev", "--fault", "kill", variables=variables)
     assert code == 0, progress
     assert [each["title"] for each in report["acts"] if not each["as_expected"]] == []
     assert step(report, "are the templates clean?")["came"] == "no findings"
