@@ -96,6 +96,9 @@ ENTRIES_BEFORE_KILL = 5
 
 KILL_TIMEOUT_SECONDS = 120.0
 
+JOURNAL_POLL_SECONDS = 0.05
+"""From one look at the journal to the next: a fraction of what an operation takes."""
+
 
 def kill_and_resume(rehearsal: Rehearsal, phase: str, stacks: int) -> None:
     """Kill the process of an apply, and resume in another one."""
@@ -144,7 +147,7 @@ def _kill_in_the_middle(
             if any(entry.state is EntryState.SUBMITTING for entry in left.entries):
                 return tuple(sorted(left.entries, key=lambda entry: entry.state is EntryState.SUBMITTING))
             break
-        time.sleep(0.02)
+        time.sleep(JOURNAL_POLL_SECONDS)
     error = child.stderr.read().strip() if child.poll() is not None and child.stderr else ""
     step.expect(False, f"the process was not killed in the middle: {error or 'its journal did not grow in time'}")
     return ()
