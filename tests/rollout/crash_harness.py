@@ -119,16 +119,18 @@ def _by_hand(small: SmallPhase) -> None:
 
 def _adopt(small: SmallPhase, desired: DesiredState, command: Command) -> Report:
     adoption = plan_adoption(small.client, desired, small.current())
-    assert not adoption.plan.blocks
+    assert not adoption.blocks
+    assert adoption.imports is not None
     services, release = small.services(), small.store.releases.save(adoption.desired)
-    return carry_out(services, begin_run(services, command, release, ()), adoption.desired, adoption.calls)
+    return carry_out(services, begin_run(services, command, release, ()), adoption.desired, adoption.imports)
 
 
 def _adopt_the_rest(small: SmallPhase, desired: DesiredState) -> Report:
     services = small.services()
     run, _ = take_over_run(services, lambda run: small.store.releases.load(run.release).desired_state(desired))
     adoption = plan_adoption(small.client, desired, small.current())
-    return carry_out(services, run, adoption.desired, adoption.calls)
+    assert adoption.imports is not None
+    return carry_out(services, run, adoption.desired, adoption.imports)
 
 
 def _run(small: SmallPhase, desired: Callable[[SmallPhase], DesiredState]) -> None:

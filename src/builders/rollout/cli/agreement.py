@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from builders import progress
@@ -21,7 +21,6 @@ from builders.rollout.lifecycle.retained import ACKNOWLEDGED
 from builders.rollout.lifecycle.rollback import RELEASE
 from builders.rollout.model import CurrentState, DesiredState
 from builders.rollout.phase import Phase
-from builders.rollout.plan.calls import Call
 from builders.rollout.plan.plan import Plan, make_plan
 from builders.rollout.render import plan_file
 from builders.rollout.render.page import print_page, print_result, width
@@ -33,9 +32,6 @@ from builders.rollout.state.journal import Command, Run
 
 LONGEST_POLLS = 15
 """The longest pause between two polls, as a multiple of the first."""
-
-Calls = Mapping[str, Sequence[Call]]
-"""By layer, in their order."""
 
 
 def require_command(options: Options, command: Command) -> None:
@@ -114,36 +110,28 @@ _QUESTIONS = {
 }
 
 
-def carry_out_plan(
-    options: Options,
-    phase: Phase,
-    desired: DesiredState,
-    made: Plan,
-    lock: PlanningLock | None,
-    calls: Calls | None = None,
-    question: str = "",
-) -> int:
-    """Show the plan, ask, and carry its schedule out, or the `calls` that it shows instead; with --out only save it.
+def carry_out_plan(options: Options, phase: Phase, made: Plan, lock: PlanningLock | None, question: str = "") -> int:
+    """Show the plan, ask, and carry it out; with --out only save it.
 
     Raises `RolloutError` where another run has begun meanwhile.
     """
     command = Command(made.command)
     require_same(options.saved_plan, made, options.saved)
-    if options.out or (made.nothing_to_do and not (calls is not None and made.blocks)):
+    if options.out or (made.nothing_to_do and not (made.imports is not None and made.blocks)):
         return show(options, made)
     yes = agree(options, made, lock, question)
-    if not yes and calls is None:  # the answer may have taken minutes, and the lock keeps only rollouts away
-        again = plan_phase(phase, phase.current(), command, desired, made.release, (), tuple(made.acknowledged))
+    if not yes and made.imports is None:  # the answer may have taken minutes, and the lock keeps only rollouts away
+        again = plan_phase(phase, phase.current(), command, made.desired, made.release, (), tuple(made.acknowledged))
         require_same(SavedPlan.of(made), again, "the plan that was agreed to")
-    release = phase.store.releases.save(desired)
+    release = phase.store.releases.save(made.desired)
     if command is Command.APPLY:
-        require_readers(phase.client, desired)
-    elif calls is None:
-        require_packages(phase.client, desired)
+        require_readers(phase.client, made.desired)
+    elif made.imports is None:
+        require_packages(phase.client, made.desired)
     with services(phase, made.command, options.poll_seconds, made) as used:
         to = made.release if command is Command.ROLLBACK else ""
         run = begin_run(used, command, release, made.acknowledged, to)
-        report = execute(used, run, phase, desired, made, calls)
+        report = execute(used, run, phase, made)
     return show_report(phase, command, report, options.as_json)
 
 
@@ -192,13 +180,11 @@ def services(phase: Phase, command: str, poll_seconds: float, made: Plan | None 
         raise Unreachable(str(error).replace(ROLLOUT.retry, f"run {resume}")) from error
 
 
-def execute(
-    used: RunServices, run: Run, phase: Phase, desired: DesiredState, made: Plan, calls: Calls | None
-) -> Report:
-    """Carry the schedule of a plan out, or the `calls` that it shows instead."""
-    if calls is not None:
-        return carry_out(used, run, desired, calls)
-    return run_to_desired(used, run, desired, phase.layers, made.schedule)
+def execute(used: RunServices, run: Run, phase: Phase, made: Plan) -> Report:
+    """Carry a plan out in a run."""
+    if made.imports is not None:
+        return carry_out(used, run, made.desired, made.imports)
+    return run_to_desired(used, run, made.desired, phase.layers, made.schedule)
 
 
 def show_report(phase: Phase, command: Command, report: Report, as_json: bool) -> int:

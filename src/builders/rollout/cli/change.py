@@ -104,7 +104,7 @@ def apply(options: Options, check: bool) -> int:
         made = agreement.plan_phase(
             phase, current, Command.APPLY, desired, release_id(desired), options.acknowledged, options.agreed
         )
-        return agreement.carry_out_plan(options, phase, desired, made, lock)
+        return agreement.carry_out_plan(options, phase, made, lock)
 
 
 @phase_command(
@@ -136,11 +136,9 @@ def resume(options: Options, end: bool) -> int:
         if end or run.command is Command.DETACH:
             report = end_run(used, run, desired)
             return agreement.show_report(phase, run.command, report, options.as_json)
-    calls: agreement.Calls | None = None
     if run.command is Command.ADOPT:
         acknowledged = {*options.acknowledged, *run.acknowledged}
-        adoption = plan_adoption(phase.client, phase.desired, phase.current(), acknowledged)
-        made, calls, desired = adoption.plan, adoption.calls, adoption.desired
+        made = plan_adoption(phase.client, phase.desired, phase.current(), acknowledged)
     else:
         made = agreement.plan_phase(
             phase, phase.current(), run.command, desired, run.to or run.release, options.acknowledged, run.acknowledged
@@ -149,7 +147,7 @@ def resume(options: Options, end: bool) -> int:
         then = "resume, or end it by `rollout-stacksets resume --end`"
         agreement.show_before(made, "what is left of the run", then)
     with agreement.services(phase, "resume", options.poll_seconds, made) as used:
-        report = agreement.execute(used, run, phase, desired, made, calls)
+        report = agreement.execute(used, run, phase, made)
     code = agreement.show_report(phase, run.command, report, options.as_json)
     if run.command is Command.REMOVE and code == DONE:
         _say_what_is_left(_retained(phase))
@@ -193,7 +191,7 @@ def rollback(options: Options, to: str | None) -> int:
             phase, current, Command.ROLLBACK, desired, release, options.acknowledged, options.agreed
         )
         progress.say(f"release {release} of {phase.phase}: templates, parameters and packages go back, data does not")
-        return agreement.carry_out_plan(options, phase, desired, made, lock)
+        return agreement.carry_out_plan(options, phase, made, lock)
 
 
 @phase_command(
@@ -231,7 +229,7 @@ def remove(options: Options, accounts: tuple[str, ...], purge: bool) -> int:
         if question and made.nothing_to_do and not options.out and ACKNOWLEDGED not in options.acknowledged:
             left = f"delete for good what phase {phase.phase} has left, as listed above?"
             agreement.confirm(left, options.yes)
-        code = agreement.carry_out_plan(options, phase, desired, made, lock, question=question)
+        code = agreement.carry_out_plan(options, phase, made, lock, question)
     if options.out or code != DONE:
         if purge and not options.out:
             progress.say("nothing was purged: the phase is removed first")
@@ -282,9 +280,9 @@ def adopt(options: Options) -> int:
     phase = options.open_phase()
     with agreement.planning(options, phase, Command.ADOPT) as lock:
         agreed = {*options.acknowledged, *options.agreed}
-        adoption = plan_adoption(phase.client, phase.desired, phase.current(), agreed)
-        agreement.require_known(adoption.plan, options.acknowledged)
-        return agreement.carry_out_plan(options, phase, adoption.desired, adoption.plan, lock, adoption.calls)
+        made = plan_adoption(phase.client, phase.desired, phase.current(), agreed)
+        agreement.require_known(made, options.acknowledged)
+        return agreement.carry_out_plan(options, phase, made, lock)
 
 
 @phase_command(

@@ -46,18 +46,9 @@ MINUTES = 1.0
 """A guess for one import, which only reads the stacks."""
 
 
-@dataclass(frozen=True)
-class Adoption:
-    """The plan that is shown, the sets as their stacks are, and the calls of each layer, in the order of layers."""
-
-    plan: Plan
-    desired: DesiredState
-    calls: Mapping[str, Sequence[Call]]
-
-
 def plan_adoption(
     client: Client, desired: DesiredState, current: CurrentState, acknowledged: Collection[str] = ()
-) -> Adoption:
+) -> Plan:
     """Plan the import of every stack of the phase that stands and is in no set of it. Raises `RolloutError` where there
     is neither such a stack nor a set."""
 
@@ -98,7 +89,7 @@ class _Planner:
         """Leave a stack out, which blocks the adoption until it is acknowledged."""
         self.refused[Hazard(HazardKind.NOT_IMPORTABLE, layer, "adopt", message, remedy, True)].add(target)
 
-    def adoption(self, acknowledged: Collection[str]) -> Adoption:
+    def adoption(self, acknowledged: Collection[str]) -> Plan:
         """Put the plan together."""
         adopted = {layer: self._importable(layer) for layer in self.desired.sets}
         tags = [
@@ -128,7 +119,7 @@ class _Planner:
                 accounts = len(call.accounts)
                 shown = wave.name, layer, call.action, accounts, call.regions, accounts, MINUTES
                 operations.append(PlannedOperation(*shown))
-        plan = Plan(
+        return Plan(
             phase=self.desired.phase,
             command="adopt",
             release=release_id(desired),
@@ -139,8 +130,9 @@ class _Planner:
             acknowledged=frozenset(acknowledged),
             minutes=MINUTES * len(operations),
             notes=tuple(self._notes(bool(tags), common)),
+            desired=desired,
+            imports={layer: calls[layer] for layer in layers if layer in calls},
         )
-        return Adoption(plan, desired, {layer: calls[layer] for layer in layers if layer in calls})
 
     def _importable(self, layer: str) -> dict[Target, DeployedStack]:
         """The stacks of a layer that can be imported into one set; the others are refused."""

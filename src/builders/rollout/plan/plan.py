@@ -5,12 +5,21 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from builders.evaluate import no_echo_parameters
-from builders.rollout.model import CurrentState, DesiredState, PlainStackSpec, StackSetSpec, Target, grouped
-from builders.rollout.plan.calls import Action, account_count, concurrent_accounts
+from builders.rollout.model import (
+    CurrentState,
+    DesiredState,
+    Permissions,
+    PlainStackSpec,
+    Preferences,
+    StackSetSpec,
+    Target,
+    grouped,
+)
+from builders.rollout.plan.calls import Action, Call, account_count, concurrent_accounts
 from builders.rollout.plan.changes import ChangeKind
 from builders.rollout.plan.hazards import HazardFinder
 from builders.rollout.plan.schedule import Schedule, ScheduledLayer, ScheduledWave, make_schedule
@@ -60,9 +69,12 @@ class PlannedHazard:
         return f"{self.hazard.layer}/{self.hazard.resource}"
 
 
+_NO_STATE = DesiredState("", "", {}, {}, {}, (), (), Preferences(), Permissions(), {})
+
+
 @dataclass(frozen=True)
 class Plan:
-    """The effect of a command on one phase. `schedule` is what is carried out; the rest shows it."""
+    """The effect of a command on one phase, and what carries it out: `schedule`, or the calls of `imports` alone."""
 
     phase: str
     command: str
@@ -75,7 +87,11 @@ class Plan:
     acknowledged: frozenset[str]
     minutes: float
     notes: tuple[str, ...] = ()
+    desired: DesiredState = field(default=_NO_STATE, compare=False, repr=False)
+    """The state that it leads to."""
     schedule: Schedule = field(default=Schedule(CurrentState({}), (), ()), compare=False, repr=False)
+    imports: Mapping[str, Sequence[Call]] | None = field(default=None, compare=False, repr=False)
+    """By layer, in their order; None where there is a schedule."""
 
     @property
     def blocks(self) -> tuple[PlannedHazard, ...]:
@@ -124,6 +140,7 @@ def make_plan(
         acknowledged=frozenset(acknowledged),
         minutes=sum((_wave_minutes(each, operations) for each in schedule.waves), start=0.0),
         notes=(*notes, *_hidden_notes(desired)),
+        desired=desired,
         schedule=schedule,
     )
 
