@@ -18,6 +18,7 @@ from builders.rollout.lifecycle.retained import (
 )
 from builders.rollout.model import StackSet, Target
 from builders.rollout.plan.calls import Action
+from builders.rollout.state.serialization import Folder
 
 from .conftest import REGION, SUFFIX, Administrator, Rollout, spec
 
@@ -85,7 +86,7 @@ def keeping(rollout: Rollout, member: str) -> StackSet:
 
 @pytest.fixture
 def retained(administrator: Administrator, client: Client) -> RetainedList:
-    return RetainedList(client.objects(REGION), administrator.bucket(), SUFFIX)
+    return RetainedList(Folder(client.objects(REGION), administrator.bucket(), SUFFIX))
 
 
 def read(rollout: Rollout) -> StackSet:

@@ -14,6 +14,7 @@ from builders.rollout.lifecycle.retained import RetainedList, RetainedResource
 from builders.rollout.model import DesiredState, Permissions, PlainStackSpec, Preferences, StackSetSpec, Target
 from builders.rollout.plan.calls import Action, Call
 from builders.rollout.state.journal import MOST_ENTRIES, Command, Entry, EntryState, Run, RunStatus
+from builders.rollout.state.serialization import Folder
 from builders.rollout.state.store import OverrideCache, Store
 
 ONE, OTHER = "111111111111", "222222222222"
@@ -221,7 +222,7 @@ def test_retained_resources_are_stored_with_their_target(bucket: Bucket) -> None
         "db-1",
         ("by-hand",),
     )
-    RetainedList(bucket, "artifacts", "dev").update([retained])
+    RetainedList(Folder(bucket, "artifacts", "dev")).update([retained])
     stored = {
         "layer": "database",
         "place": [ONE, EAST],

@@ -150,7 +150,7 @@ def resume(options: Options, end: bool) -> int:
         report = agreement.execute(used, run, phase, made)
     code = agreement.show_report(phase, run.command, report, options.as_json)
     if run.command is Command.REMOVE and code == DONE:
-        _say_what_is_left(_retained(phase))
+        _say_what_is_left(RetainedList(phase.store.folder))
     return code
 
 
@@ -211,7 +211,7 @@ def remove(options: Options, accounts: tuple[str, ...], purge: bool) -> int:
     phase = options.open_phase()
     if accounts:
         return _detach(options, phase, accounts)
-    retained = _retained(phase)
+    retained = RetainedList(phase.store.folder)
     with agreement.planning(options, phase, Command.REMOVE) as lock:
         current, desired = phase.current(), desired_nothing(phase.desired)
         made = agreement.plan_phase(phase, current, Command.REMOVE, desired, "", options.acknowledged, options.agreed)
@@ -241,12 +241,6 @@ def remove(options: Options, accounts: tuple[str, ...], purge: bool) -> int:
     for each in purged:
         progress.say(str(each))
     return code
-
-
-def _retained(phase: Phase) -> RetainedList:
-    home = phase.rollout.home
-    bucket = phase.shared.tooling[home][naming.ARTIFACTS_BUCKET]
-    return RetainedList(phase.client.objects(home), bucket, phase.suffix)
 
 
 def _say_what_is_left(retained: RetainedList) -> None:

@@ -18,7 +18,6 @@ from pydantic import Field
 from builders.aws import resources, stacks
 from builders.aws.calls import attempted, concurrently
 from builders.aws.errors import NotFound
-from builders.aws.objects import Objects
 from builders.aws.stacks import StackResource
 from builders.errors import RolloutError
 from builders.rollout.aws import Client
@@ -131,8 +130,7 @@ class _Stored:
 class RetainedList:
     """The object rollout/<suffix>/left.json. Safe for threads, and for two who write at once."""
 
-    def __init__(self, objects: Objects, bucket: str, suffix: str) -> None:
-        folder = Folder(objects, bucket, suffix)
+    def __init__(self, folder: Folder) -> None:
         self._object = folder.json("left.json", _Stored())
         self._lock = threading.Lock()
 

@@ -23,10 +23,10 @@ class Store:
     """The state of one suffix; messages name the phase."""
 
     def __init__(self, objects: Objects, bucket: str, suffix: str, phase: str = "") -> None:
-        folder = Folder(objects, bucket, suffix, phase or suffix)
-        self.journal = Journal(folder)
-        self.releases = Releases(folder)
-        self._overrides = folder.json("known.json", StoredOverrides())
+        self.folder = Folder(objects, bucket, suffix, phase or suffix)
+        self.journal = Journal(self.folder)
+        self.releases = Releases(self.folder)
+        self._overrides = self.folder.json("known.json", StoredOverrides())
 
     def overrides(self) -> OverrideCache:
         """Read the override cache, with what the operations of a run under way have done."""
