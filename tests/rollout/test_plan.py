@@ -125,6 +125,13 @@ def test_instances_that_change_alike_are_one_group() -> None:
     assert (group.targets, change.effect, change.causes) == ((ONE, TWO), Effect.MODIFY, ("DelaySeconds",))
 
 
+def test_instances_whose_given_names_alone_differ_change_alike() -> None:
+    regions, body = tuple(sorted(TARGETS[:2])), queue({"Fn::Sub": "payments-${AWS::Region}"})
+    before, desired = (desired_set({key: {} for key in regions}, body=body, Size=size) for size in ("5", "6"))
+    plan = make_plan(phase(desired), deployed_state(before))
+    assert [(group.targets, len(group.changes or ())) for group in plan.groups] == [(regions, 1)]
+
+
 def test_an_instance_is_compared_by_its_own_stack_and_not_by_the_set() -> None:
     before = desired_set({ONE: {}, TWO: {}}, body=queue(), Size="5")
     current = deployed_state(before)

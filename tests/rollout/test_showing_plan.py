@@ -14,10 +14,11 @@ from hypothesis import given, settings, strategies as st
 from rich.cells import cell_len
 
 from builders.rollout.plan.changes import ChangeKind
-from builders.rollout.plan.plan import Group, Plan, PlannedHazard
+from builders.rollout.plan.plan import Group, Plan, PlannedHazard, make_groups
 from builders.rollout.render import plan_file
 from builders.rollout.render.page import print_page
 from builders.rollout.render.plan import plan_text
+from builders.stack_diff.comparison import Comparison
 from builders.stack_diff.effects import Change, Effect
 from rollout.goldens import compare
 from rollout.planned import (
@@ -162,13 +163,10 @@ def test_two_ways_in_which_a_layer_changes_are_told_apart() -> None:
 
 
 def test_changes_that_differ_in_a_given_name_only_are_one() -> None:
-    named = [dataclasses.replace(DASHBOARD, named=f"payments-{region}") for region in ("us-east-1", "eu-west-1")]
-    made = plan(
-        *(
-            Group("rest", "monitoring", ChangeKind.UPDATE, targets(9, regions=[region]), (change,))
-            for region, change in zip(("us-east-1", "eu-west-1"), named, strict=True)
-        )
-    )
+    named = {target: dataclasses.replace(DASHBOARD, named=f"payments-{target.region}") for target in targets(9)}
+    changes = {target: Comparison((change,)).unnamed for target, change in named.items()}
+    found = ((("rest", "monitoring", ChangeKind.UPDATE, changes[target]), target, ()) for target in targets(9))
+    made = plan(*make_groups(found))
     assert read(made).count("Dashboard") == 2  # the logical id, and the type's name
     assert "  monitoring: 18 update\n" in read(made)
 

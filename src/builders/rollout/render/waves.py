@@ -6,14 +6,13 @@ share a line.
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from rich.text import Text
 
-from builders.rollout.model import Target, grouped
+from builders.rollout.model import grouped
 from builders.rollout.plan.changes import ChangeKind
 from builders.rollout.plan.plan import Group, Plan, joined_values
 from builders.rollout.render.page import BAD, FAINT, GOOD, STRONG, WARN, Page, Part, joined, shortlist, target_list
@@ -55,7 +54,8 @@ class WaveGroups:
     def __init__(self, page: Page, plan: Plan) -> None:
         self._page = page
         self._part = "Round" if plan.command == "bootstrap" else "Wave"
-        self._groups = merged_groups(plan.groups)
+        alike = grouped(((each.wave, each.layer, each.kind, each.changes), each) for each in plan.groups)
+        self._groups = list(map(_merged, alike.values()))
         self._variants = grouped(dict.fromkeys((each.layer, each.changes) for each in self._groups if each.changes))
         self._shown: set[tuple[str, tuple[Change, ...]]] = set()
 
@@ -214,33 +214,16 @@ _VARIANTS_SHOWN = 3
 _LONGEST_VALUE = 160
 
 
-def merged_groups(groups: Iterable[Group]) -> list[Group]:
-    """The groups, those as one that differ in the given names only.
-
-    A name holds an account or a region where it has to be unique, so that the same change would show once for each.
-    """
-    alike: dict[Group, dict[Target, tuple[ChangedValue, ...]]] = defaultdict(dict)
-    for group in groups:
-        changes = group.changes and tuple(dataclasses.replace(each, named="") for each in group.changes)
-        values = dict.fromkeys(group.targets, group.values)
-        alike[dataclasses.replace(group, targets=(), changes=changes, values=())].update(values)
-    return [
-        dataclasses.replace(merged, targets=tuple(sorted(values)), values=_merged_values(values))
-        for merged, values in alike.items()
-    ]
-
-
-def _merged_values(values: Mapping[Target, tuple[ChangedValue, ...]]) -> tuple[ChangedValue, ...]:
-    """The values of several groups that become one; those of a single one stay as they are."""
-    if len({id(each) for each in values.values()}) == 1:
-        return next(iter(values.values()))
-    own = {
-        target: tuple(
-            dataclasses.replace(each, targets=()) for each in found if not each.targets or target in each.targets
-        )
-        for target, found in values.items()
+def _merged(alike: Sequence[Group]) -> Group:
+    """Groups of one wave, layer, kind and changes as one: the change sets of several may be the same."""
+    if len(alike) == 1:
+        return alike[0]
+    values = {
+        target: tuple(replace(each, targets=()) for each in group.values if target in (each.targets or group.targets))
+        for group in alike
+        for target in group.targets
     }
-    return joined_values(own)
+    return replace(alike[0], targets=tuple(sorted(values)), values=joined_values(values))
 
 
 def _counts(groups: Sequence[Group]) -> Text:
