@@ -62,26 +62,24 @@ class WaveGroups:
     def show(self) -> None:
         """Add every wave."""
         for wave, groups in grouped((group.wave, group) for group in self._groups).items():
-            self._wave(wave, grouped((group.layer, group) for group in groups))
-
-    def _wave(self, wave: str, by_layer: Mapping[str, Sequence[Group]]) -> None:
-        everywhere = {target for groups in by_layer.values() for group in groups for target in group.targets}
-        self._page.title(f"{self._part} {wave}: {target_list(everywhere)}")
-        idle = [layer for layer, groups in by_layer.items() if {each.kind for each in groups} == {ChangeKind.NOTHING}]
-        busy = [layer for layer in by_layer if layer not in idle]
-        alike = grouped((self._in_brief(layer, by_layer[layer]), layer) for layer in busy)
-        for layers in alike.values():
-            self._layers(layers, by_layer)
-        if idle:
-            where = f" in {name_list(idle, _LAYERS_NAMED)}" if alike else ""
-            self._page.line((f"nothing to do{where}", FAINT), indent=2)
+            self._page.title(
+                f"{self._part} {wave}: {target_list({place for each in groups for place in each.targets})}"
+            )
+            by_layer = grouped((group.layer, group) for group in groups)
+            busy = dict.fromkeys(group.layer for group in groups if group.kind is not ChangeKind.NOTHING)
+            alike = grouped((self._in_brief(layer, by_layer[layer]), layer) for layer in by_layer if layer in busy)
+            for layers in alike.values():
+                self._layers(layers, by_layer)
+            if idle := [layer for layer in by_layer if layer not in busy]:
+                where = f" in {name_list(idle, _LAYERS_NAMED)}" if alike else ""
+                self._page.line((f"nothing to do{where}", FAINT), indent=2)
 
     def _in_brief(self, layer: str, groups: Sequence[Group]) -> tuple[str, ...]:
         """The words that layers must have in common to share a line; a layer with more to show shares it with none."""
         first = groups[0]
         if len(groups) > 1:
             return (layer,)
-        brief = "", f"{len(first.targets)} {first.kind}", self._remark(first)
+        brief = f"{len(first.targets)} {first.kind}", self._remark(first)
         if not first.changes or self._was_shown(first):
             return brief
         rows = self._rows({layer: first})
@@ -181,7 +179,7 @@ class WaveGroups:
             pair = " -> ".join(self._value(value) for value in differing_items(each.before, each.after))
             texts.append(f"{pair} at {target_list(each.targets)}" if each.targets else pair)
         if left := len(variants) - len(shown):
-            texts.append(str(self._page.more(f"{left:,} more values")[0]))
+            texts.append(self._page.more(f"{left:,} more values")[0])
         return "; ".join(texts)
 
     def _value(self, value: str | None) -> str:
