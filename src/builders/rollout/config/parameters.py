@@ -230,7 +230,10 @@ class TargetGroup:
 
     def given(self, key: str) -> str | None:
         """The value that a source gives a parameter; None where none does."""
-        return next((source.values[key] for source in reversed(self.chain) if key in source.values), None)
+        for source in reversed(self.chain):
+            if key in source.values:
+                return source.values[key]
+        return None
 
     @property
     def connected(self) -> bool:
