@@ -238,20 +238,17 @@ def _definition(desired: DesiredState, layer: str) -> Request:
 
     An update sends all of it, too: what is left out would fall back, or stay as somebody else left it.
     """
-    spec, permissions = desired.sets[layer], desired.permissions
+    spec, given = desired.sets[layer], desired.permissions
     stacks.require_inline(spec.name, spec.template)
     request: Request = {
-        "PermissionModel": "SERVICE_MANAGED" if permissions.service_managed else "SELF_MANAGED",
+        "PermissionModel": "SERVICE_MANAGED" if given.service_managed else "SELF_MANAGED",
         "TemplateBody": spec.template,
         "Parameters": stacks.api_parameters(spec.parameters),
         "Capabilities": stacks.CAPABILITIES,
         "Tags": stacks.api_tags(desired.tags),
         "ManagedExecution": {"Active": True},
     }
-    roles = {
-        "AdministrationRoleARN": permissions.administration_role_arn,
-        "ExecutionRoleName": permissions.execution_role_name,
-    }
+    roles = {"AdministrationRoleARN": given.administration_role_arn, "ExecutionRoleName": given.execution_role_name}
     return request | {name: role for name, role in roles.items() if role}
 
 

@@ -91,7 +91,8 @@ class Releases:
         texts = {each.template for each in desired.sets.values()} | {each.template for each in desired.plain.values()}
         for text in sorted(texts):
             self._keep(_template_key(digest(text)), text.encode())
-        body, name = to_json(_release(desired)), release_id(desired)
+        body = to_json(_release(desired))
+        name = digest(body)[:ID_DIGITS]
         self._keep(self._key(name), body)  # behind what it names, so that no release lacks anything
         return name
 
