@@ -38,9 +38,7 @@ def read_current_state(
             name = naming.network_stack(each.layer, desired.suffix, target.account)
             keys[where, name] = each.layer, target
             templates[where][name] = each.template
-    standing = concurrently(
-        lambda where: stacks.standing_of(client.reading_shared(where), templates[where]), sorted(templates)
-    )
+    standing = concurrently(lambda at: stacks.standing_of(client.reading_shared(at), templates[at]), sorted(templates))
     plain = {keys[where, name]: stack for where, present in standing for name, stack in present.items()}
     return CurrentState(dict(sorted(found.items())), plain={key: plain[key] for key in sorted(plain)})
 
@@ -53,18 +51,17 @@ def read_set(sets: StackSets, cache: OverrideCache, layer: str, name: str) -> St
 
 def with_overrides(sets: StackSets, cache: OverrideCache, state: StackSet) -> StackSet:
     """A set whose instances have their overrides: those that our own operations gave, else asked for one by one."""
-    layer, known = state.layer, {each.target: cache.overrides(state.layer, each) for each in state.instances.values()}
-    unknown = [
-        each for each in state.instances.values() if known[each.target] is None and each.status is not Status.INOPERABLE
-    ]
+    layer, instances = state.layer, state.instances.values()
+    known = {each.target: cache.overrides(layer, each) for each in instances}
+    unknown = [each for each in instances if known[each.target] is None and each.status is not Status.INOPERABLE]
     for instance, overrides in concurrently(lambda instance: sets.overrides(state.name, instance.target), unknown):
         cache.learn(layer, instance, overrides)
         known[instance.target] = overrides
-    instances = {
+    found = {
         target: dataclasses.replace(each, overrides=known[target], behind=cache.behind(layer, target))
         for target, each in state.instances.items()
     }
-    return dataclasses.replace(state, instances=instances)
+    return dataclasses.replace(state, instances=found)
 
 
 def read_stacks(

@@ -57,13 +57,11 @@ class Executor:
 
     def run(self) -> Report:
         """Carry the schedule out. Raises `RolloutError` when AWS cannot be asked any more."""
-        resumed = self._resumed
+        untouched = self._resumed.isdisjoint
         for number, scheduled in enumerate(self._schedule.waves, 1):
             wave, changed, later = scheduled.wave, self._carry_out(scheduled), self._schedule.waves[number:]
             # An earlier process had done the wave, and not begun the next.
-            was_baking = not resumed.isdisjoint(wave.accounts) and all(
-                resumed.isdisjoint(each.wave.accounts) for each in later
-            )
+            was_baking = not untouched(wave.accounts) and all(untouched(each.wave.accounts) for each in later)
             if not self.report.stopped and (changed or was_baking):
                 self.report.stopped = bake(self._context, wave)
             if self.report.stopped:
@@ -246,9 +244,7 @@ def _lease_end() -> str:
     return (datetime.now(UTC) + LEASE).isoformat(timespec="seconds")
 
 
-def begin_run(
-    services: RunServices, command: Command, release: str, acknowledged: Collection[str], to: str = ""
-) -> Run:
+def begin_run(services: RunServices, command: Command, release: str, acknowledged: Iterable[str], to: str = "") -> Run:
     """Begin a run with the lock of the phase; `to` is the release that a rollback puts back.
 
     Raises `RolloutError` while another holds the lock, or has taken it.

@@ -59,18 +59,17 @@ class Release:
 
     def desired_state(self, like: DesiredState) -> DesiredState:
         """This release, deployed in the way of another desired state: its waves, preferences and permissions."""
+        texts = self.texts
         return dataclasses.replace(
             like,
             phase=self.phase,
             suffix=self.suffix,
             sets={
-                layer: StackSetSpec(
-                    layer, each.name, self.texts[each.template], each.parameters, ungrouped(each.overrides)
-                )
+                layer: StackSetSpec(layer, each.name, texts[each.template], each.parameters, ungrouped(each.overrides))
                 for layer, each in self.sets.items()
             },
             plain={
-                layer: PlainStackSpec(layer, each.account, self.texts[each.template], ungrouped(each.parameters))
+                layer: PlainStackSpec(layer, each.account, texts[each.template], ungrouped(each.parameters))
                 for layer, each in self.plain.items()
             },
             needs={layer: frozenset(needs) for layer, needs in self.needs.items()},

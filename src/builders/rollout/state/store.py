@@ -100,9 +100,8 @@ class OverrideCache:
         last, confirmed = instance.last_operation_id, self._passed_by[layer]
         operation_id, overrides = self._overrides[layer].get(instance.target, ("", None))
         passed_by = confirmed.get(instance.target, frozenset())
-        if instance.status is Status.CURRENT or (
-            instance.status is Status.OUTDATED and instance.detailed == "SUCCEEDED"
-        ):
+        awaits_its_wave = instance.status is Status.OUTDATED and instance.detailed == "SUCCEEDED"
+        if instance.status is Status.CURRENT or awaits_its_wave:
             known = operation_id == last
         else:
             known = instance.detailed == "PENDING" and bool(passed_by) and last in {operation_id, *passed_by}
