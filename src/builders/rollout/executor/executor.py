@@ -81,8 +81,7 @@ class Executor:
     def _carry_out(self, scheduled: ScheduledWave) -> bool:
         """Carry a wave out; return whether anything was changed. Failures stop the next unless they are tolerated."""
         wave = scheduled.wave
-        targets = {target for each in scheduled.layers for target in each.changes}
-        self._context.observer.wave(wave.name, len(targets))
+        self._context.observer.wave(wave.name, len({target for each in scheduled.layers for target in each.changes}))
         runs = self._run_layers(scheduled.staying)
         for run in runs:
             self.report.succeeded[run.layer] += len(run.targets - run.failures.keys())
@@ -142,8 +141,7 @@ class Executor:
         if planned.calls:
             state = self._sets[layer] = self._read_again(planned.calls[0], state)
         touched = {target for call in planned.calls for target in call.targets}
-        asked = {*planned.changes, *touched}.difference(skipped)
-        departed = departures(self._desired, layer, expected, state, asked)
+        departed = departures(self._desired, layer, expected, state, {*planned.changes, *touched} - skipped)
         scheduled = narrowed(planned, self._desired, state, {*skipped, *departed})
         reasons = {target: reason for target, (kind, reason) in departed.items() if kind is not ChangeKind.NOTHING}
         for target in sorted(departed.keys() - reasons.keys()):

@@ -258,13 +258,13 @@ def other_code(
         values = spec.values(target)
         return [] if values.get(SIGNERS) else [each for each in parameters if digests.get(values[each[1]])]
 
-    asked = [target for target in targets if target in state.instances and comparable(target)]
-    for target, answer in attempted(lambda each: functions(session(each), state.instances[each].stack_id), asked):
+    compared = {target: pairs for target in targets if (pairs := comparable(target))}
+    for target, answer in attempted(lambda each: functions(session(each), state.instances[each].stack_id), compared):
         if isinstance(answer, RolloutError):
             context.observer.say(f"{spec.layer} at {target}: its functions' code is not compared: {answer}")
             continue
         values = spec.values(target)
-        for name, key in comparable(target):
+        for name, key in compared[target]:
             found, expected = answer.get(name), digests[values[key]]
             if found and found.sha256 != expected:
                 version = values.get(package_version(key), "")
