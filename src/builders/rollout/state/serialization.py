@@ -76,7 +76,9 @@ class JsonObject(Generic[Content]):
     def read(self) -> tuple[Content, str]:
         """Return the content and its ETag; `empty` and ABSENT where it is not there."""
         found = self.folder.objects.get(self.folder.bucket, self.key)
-        return (self.empty, ABSENT) if found is None else (from_json(type(self.empty), found[0], str(self)), found[1])
+        if found is None:
+            return self.empty, ABSENT
+        return from_json(type(self.empty), found[0], self.folder.url(self.key)), found[1]
 
     def write(self, content: Content, expected: str | None = None) -> str:
         """Write the content, on a condition, and return its ETag. Raises `Conflict`."""
@@ -91,11 +93,8 @@ class JsonObject(Generic[Content]):
                 if changed != content:
                     self.write(changed, etag)
                 return
-        raise RolloutError(f"{self} is written by others all the time; run this again when they are done")
-
-    def __str__(self) -> str:
-        """Return the form that messages use."""
-        return self.folder.url(self.key)
+        url = self.folder.url(self.key)
+        raise RolloutError(f"{url} is written by others all the time; run this again when they are done")
 
 
 @dataclass(frozen=True)
