@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ from builders.rollout.model import Target
 from builders.rollout.plan.changes import ChangeKind
 from builders.rollout.plan.plan import Group, Plan
 from builders.stack_diff.effects import Change, Effect
+from builders.stack_diff.values import ChangedValue
 from rollout.planned import SUBNET, plan, targets
 
 HERE, THERE = targets(1)
@@ -51,7 +53,11 @@ def described(change: ResourceChange) -> dict[str, Any]:
     }
 
 
-def asked(answers: Mapping[Target, list[ResourceChange] | RolloutError], changes: tuple[Change, ...] = ()) -> Plan:
+def asked(
+    answers: Mapping[Target, list[ResourceChange] | RolloutError],
+    changes: tuple[Change, ...] = (),
+    values: tuple[ChangedValue, ...] = (),
+) -> Plan:
     """A plan that updates the network at these targets, after AWS has answered for each."""
 
     client: Any = SimpleNamespace(reading=lambda target: AnsweringSession(answers[target]))
@@ -59,7 +65,7 @@ def asked(answers: Mapping[Target, list[ResourceChange] | RolloutError], changes
     stack_ids = {("network", target): f"arn:{target}" for target in answers}
     desired: Any = SimpleNamespace(sets={"network": spec})
     current: Any = SimpleNamespace(sets={"network": SimpleNamespace(stack_ids=stack_ids)})
-    made = plan(Group("rest", "network", ChangeKind.UPDATE, tuple(answers), changes))
+    made = plan(Group("rest", "network", ChangeKind.UPDATE, tuple(answers), changes, values))
     return with_change_sets(client, desired, current, made)
 
 
@@ -85,6 +91,16 @@ def test_targets_for_which_aws_answers_differently_are_groups_of_their_own() -> 
     assert [(group.targets, [each.effect for each in group.changes or ()]) for group in found] == [
         ((HERE,), [Effect.MODIFY]),
         ((THERE,), [Effect.REPLACE]),
+    ]
+
+
+def test_targets_that_leave_a_group_take_their_own_values_along() -> None:
+    everywhere = ChangedValue("Topic", "DisplayName", "a", "b")
+    here, there = (dataclasses.replace(everywhere, after=each.region, targets=(each,)) for each in (HERE, THERE))
+    found = asked({HERE: [MODIFIED], THERE: [REPLACED]}, values=(everywhere, here, there)).groups
+    assert [group.values for group in found] == [
+        (everywhere, dataclasses.replace(here, targets=())),
+        (everywhere, dataclasses.replace(there, targets=())),
     ]
 
 

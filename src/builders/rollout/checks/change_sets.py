@@ -12,7 +12,7 @@ from builders.errors import RolloutError
 from builders.rollout.aws import Client
 from builders.rollout.model import CurrentState, DesiredState, LayerTarget, Target
 from builders.rollout.plan.changes import ChangeKind
-from builders.rollout.plan.plan import Group, Plan
+from builders.rollout.plan.plan import Group, Plan, joined_values
 from builders.stack_diff.effects import Change, Effect, gravest_first
 
 _COMPARED = frozenset({ChangeKind.UPDATE, ChangeKind.OVERRIDE, ChangeKind.RETRY})
@@ -68,4 +68,8 @@ def _regrouped(
             if change.effect is Effect.REPLACE and effects.get(change.logical_id) is not Effect.REPLACE:
                 hidden = f"AWS replaces {change.logical_id} ({change.type}), which its schema does not show"
                 notes.append(f"{group.layer}: {hidden}; no hazard of this plan takes that into account")
-    return [dataclasses.replace(group, targets=tuple(each), changes=changes) for changes, each in alike.items()], notes
+    regrouped = []
+    for changes, targets in alike.items():
+        values = joined_values({target: group.values_at(target) for target in targets})
+        regrouped.append(dataclasses.replace(group, targets=tuple(targets), changes=changes, values=values))
+    return regrouped, notes

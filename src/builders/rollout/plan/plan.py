@@ -42,6 +42,12 @@ class Group:
     changes: tuple[Change, ...] | None = None
     values: tuple[ChangedValue, ...] = ()
 
+    def values_at(self, target: Target) -> tuple[ChangedValue, ...]:
+        """The values of one of its targets."""
+        return tuple(
+            dataclasses.replace(each, targets=()) for each in self.values if target in (each.targets or self.targets)
+        )
+
 
 @dataclass(frozen=True)
 class PlannedOperation:

@@ -216,11 +216,7 @@ def _merged(alike: Sequence[Group]) -> Group:
     """Groups of one wave, layer, kind and changes as one: the change sets of several may be the same."""
     if len(alike) == 1:
         return alike[0]
-    values = {
-        target: tuple(replace(each, targets=()) for each in group.values if target in (each.targets or group.targets))
-        for group in alike
-        for target in group.targets
-    }
+    values = {target: group.values_at(target) for group in alike for target in group.targets}
     return replace(alike[0], targets=tuple(sorted(values)), values=joined_values(values))
 
 
