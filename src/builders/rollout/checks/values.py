@@ -129,12 +129,9 @@ def _refused(values: PhaseValues) -> Iterator[str]:
     if new:
         from builders.building import environment_check  # noqa: PLC0415  troposphere loads where values are judged
 
-        judged = environment_check.Layers(
-            templates={name: parse_template(each.body) for name, each in values.templates.items()},
-            scopes={name: each.scope for name, each in values.templates.items()},
-            order=order,
-            exporters=needs,
-        )
+        bodies = {name: parse_template(each.body) for name, each in values.templates.items()}
+        scopes = {name: each.scope for name, each in values.templates.items()}
+        judged = environment_check.Layers(bodies, scopes, order, exporters=needs)
         with progress.bar("judging values", len(new)) as advance:
             for each, group in new:
                 advance(str(group.targets[0]))

@@ -116,9 +116,8 @@ class _Planner:
                 calls[layer].append(Call(Action.CREATE_SET, layer, sets[layer].name))
             for call in _imports(self.desired.sets[layer].name, layer, members, self.desired.regions):
                 calls[layer].append(call)
-                accounts = len(call.accounts)
-                shown = wave.name, layer, call.action, accounts, call.regions, accounts, MINUTES
-                operations.append(PlannedOperation(*shown))
+                count = len(call.accounts)
+                operations.append(PlannedOperation(wave.name, layer, call.action, count, call.regions, count, MINUTES))
         return Plan(
             phase=self.desired.phase,
             command="adopt",
@@ -192,10 +191,9 @@ class _Planner:
             )
         if self.found:
             yield "no stack is changed now; changes of resources are those that the next apply makes"
-        refused = {(each.layer, target) for each, targets in self.refused.items() for target in targets}
         for layer in self.desired.sets:
-            seen = self.found.get(layer, {}).keys() | {target for each, target in refused if each == layer}
-            if absent := set(self.open_targets(layer)) - seen:
+            refused = {target for each, targets in self.refused.items() if each.layer == layer for target in targets}
+            if absent := set(self.open_targets(layer)) - self.found.get(layer, {}).keys() - refused:
                 name, where = naming.plain_stack(layer, self.desired.suffix), counted_noun(len(absent), "target")
                 yield f"{layer}: there is no stack {name} at {where}, where apply makes one"
 
