@@ -79,3 +79,14 @@ def test_a_value_is_found_by_its_path(path: str, expected: Any) -> None:
 def test_importing_the_module_does_not_wait_for_the_linter() -> None:
     program = "import sys, builders.resource_types; sys.exit('cfnlint' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_properties_that_broke_nothing_say_nothing_of_others_that_look_alike() -> None:
+    queue = kind("AWS::SQS::Queue")
+    for _ in range(2):
+        assert queue.violations({"DelaySeconds": 1, "FifoQueue": True}) == []
+        sentences = [each.sentence for each in queue.violations({"DelaySeconds": "1", "FifoQueue": 1})]
+        assert sentences == [
+            "#/DelaySeconds: expected type: Integer, found: String",
+            "#/FifoQueue: expected type: Boolean, found: Integer",
+        ]

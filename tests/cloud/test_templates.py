@@ -54,6 +54,47 @@ def test_references_to_parameters_resources_and_pseudo_parameters_are_taken(acco
     assert made["Arn"].endswith(":q-us-east-1-x")
 
 
+def test_a_template_that_was_good_is_judged_again_by_other_values_and_in_another_region(account: Account) -> None:
+    """The looks that one body passed once are not repeated; these depend on more than the body."""
+    resources = {
+        "Queue": {"Type": "AWS::SQS::Queue", "Condition": "IsMade"},
+        "Topic": {
+            "Type": "AWS::SNS::Topic",
+            "Properties": {"DisplayName": {"Fn::If": ["IsNamed", {"Fn::GetAtt": "Queue.QueueName"}, "none"]}},
+        },
+        "Other": {
+            "Type": "AWS::SNS::Topic",
+            "Properties": {"DisplayName": {"Fn::FindInMap": ["Names", {"Ref": "AWS::Region"}, "Name"]}},
+        },
+    }
+    sections = {
+        "Parameters": {"Made": {"Type": "String"}, "Named": {"Type": "String"}},
+        "Mappings": {"Names": {"us-east-1": {"Name": "a"}, "eu-west-1": {"Name": "b"}}},
+        "Conditions": {
+            "IsMade": {"Fn::Equals": [{"Ref": "Made"}, "yes"]},
+            "IsNamed": {"Fn::Equals": [{"Ref": "Named"}, "yes"]},
+        },
+        "Rules": {
+            "NotBoth": {
+                "Assertions": [
+                    {"Assert": {"Fn::Not": [{"Fn::Equals": [{"Ref": "Made"}, "never"]}]}, "AssertDescription": "made"}
+                ]
+            }
+        },
+    }
+    good = {"Made": "yes", "Named": "yes"}
+    account.deploy(resources, "first", sections=sections, given=good)
+    account.deploy(resources, "second", sections=sections, given={"Made": "no", "Named": "no"})
+    for given, region, reason in (
+        ({"Made": "no", "Named": "yes"}, "us-east-1", r"Unresolved resource dependencies \[Queue\]"),
+        ({"Made": "never", "Named": "no"}, "us-east-1", "made"),
+        (good, "eu-north-1", "Unable to get mapping for Names::eu-north-1::Name"),
+    ):
+        with pytest.raises(ClientError, match=reason):
+            account.elsewhere(region).deploy(resources, "third", sections=sections, given=given)
+    account.elsewhere("eu-west-1").deploy(resources, "third", sections=sections, given=good)
+
+
 @pytest.mark.parametrize(
     ("definition", "given", "reason"),
     [
