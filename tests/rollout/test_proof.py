@@ -115,6 +115,7 @@ def test_what_a_run_acknowledges_of_which_nothing_arrived_is_not_believed(
         {"action": Action.DELETE},
         {"action": Action.DELETE, "retain": True},
         {"action": Action.DELETE_SET},
+        {"action": Action.DETECT_DRIFT},
         {"action": Action.UPDATE, "overrides": {"DelaySeconds": "900"}},
         {"action": Action.CREATE, "accounts": ("999999999999",)},
         {"action": Action.UPDATE_SET, "set_name": "stackferry-network-prod"},

@@ -31,6 +31,7 @@ from builders.rollout.model import (
     Target,
     Values,
 )
+from builders.rollout.plan.calls import Action, Call
 from builders.rollout.state.store import OverrideCache
 from builders.stack_diff.comparison import differing_parameters
 from builders.stack_diff.effects import differing_properties
@@ -79,17 +80,17 @@ def run_drift(
     sets = _chosen(client, desired, layers, options.layers)
     detections = []
     for layer, name in sets.items():
-        operation_id = f"drift-{name}-{secrets.token_hex(4)}"[:128]
+        operation_id, call = f"drift-{name}-{secrets.token_hex(4)}"[:128], Call(Action.DETECT_DRIFT, layer, name)
         known = {target: cache.overrides(layer, each) for target, each in client.sets.instances_left(name).items()}
-        detections.append(_Detection(id=operation_id, set_name=name, layer=layer, overrides=known))
+        detections.append(_Detection(operation_id, call, EVERYWHERE, overrides=known))
     ended: dict[str, Operation] = {}
     for each, operation in _Detections(client, options).until_over(detections):
-        ended[each.layer] = operation
+        ended[each.call.layer] = operation
         if each.accepted:
-            options.say(f"{each.layer}: {operation.status}")
+            options.say(f"{each.call.layer}: {operation.status}")
     found = _Found()
     for detection in detections:
-        _add_detected(client, detection, ended[detection.layer], cache, found)
+        _add_detected(client, detection, ended[detection.call.layer], cache, found)
     if options.deep:
         for layer, name in sets.items():
             if state := read_set(client.sets, cache, layer, name):
@@ -115,27 +116,26 @@ def _chosen(client: Client, desired: DesiredState, layers: Collection[str], aske
 class _Detection(PolledOperation):
     """A detection on the stack set of a layer."""
 
-    layer: str
     overrides: Mapping[Target, Values | None]
     """The overrides as far as they were known before: a detection changes none of them."""
 
 
-class _Detections(Poller[_Detection]):
+class _Detections(Poller):
     """The detections of one command."""
 
     def __init__(self, client: Client, options: DriftOptions) -> None:
         super().__init__(client.sets, Clock(), options.poll_interval)
         self._say = options.say
 
-    def send(self, polled: _Detection) -> Operation | None:
-        self.sets.detect_drift(polled.set_name, polled.id, EVERYWHERE)
+    def send(self, polled: PolledOperation) -> Operation | None:
+        self.sets.detect_drift(polled.call.set_name, polled.id, polled.preferences)
         return None
 
-    def accepted(self, polled: _Detection) -> None:
+    def accepted(self, polled: PolledOperation) -> None:
         self.say(polled, f"looking, by operation {polled.id}")
 
-    def say(self, polled: _Detection, text: str) -> None:
-        self._say(f"{polled.layer}: {text}")
+    def say(self, polled: PolledOperation, text: str) -> None:
+        self._say(f"{polled.call.layer}: {text}")
 
 
 @dataclass
@@ -150,7 +150,7 @@ class _Found:
 
 def _add_detected(client: Client, detection: _Detection, ended: Operation, cache: OverrideCache, found: _Found) -> None:
     """Add the result of one set's detection."""
-    layer, name = detection.layer, detection.set_name
+    layer, name = detection.call.layer, detection.call.set_name
     instances = client.sets.instances_left(name)
     for target, each in instances.items():
         if each.last_operation_id == detection.id and (known := detection.overrides.get(target)) is not None:
@@ -173,7 +173,7 @@ def _unchecked(
     if operation.status != "SUCCEEDED" or operation.failed:
         if not detection.accepted:
             return dict.fromkeys(instances, operation.reason)
-        results = client.sets.results(detection.set_name, detection.id)
+        results = client.sets.results(detection.call.set_name, detection.id)
     found: dict[Target, str] = {}
     for target, instance in instances.items():
         result = results.get(target)

@@ -22,7 +22,7 @@ from builders.rollout.aws import Client
 from builders.rollout.executor.context import Context, Failure, Report, RunServices, held_back
 from builders.rollout.executor.current_state import read_current_state, read_set
 from builders.rollout.executor.layers import MOST_RUNNING, LayerRun, PlainLayerRun
-from builders.rollout.executor.operations import Operations, RunOperation
+from builders.rollout.executor.operations import Operations, PolledOperation
 from builders.rollout.model import CurrentState, DesiredState, StackSet, Target, Wave
 from builders.rollout.plan.calls import Action, Call, departures, state_after, tolerated_accounts
 from builders.rollout.plan.changes import ChangeKind
@@ -344,7 +344,7 @@ def _close(context: Context, report: Report) -> Report:
     return report
 
 
-def _follow(operations: Operations, running: Iterable[RunOperation]) -> list[Failure]:
+def _follow(operations: Operations, running: Iterable[PolledOperation]) -> list[Failure]:
     """Wait for operations to end, side by side, and return the targets that they did not reach.
 
     Instances have reasons of their own where it was their import that failed, and none where something else did.
@@ -353,7 +353,7 @@ def _follow(operations: Operations, running: Iterable[RunOperation]) -> list[Fai
     for each, operation in operations.until_over(running):
         left = operations.end(each, operation)
         imported = left and each.call.action is Action.IMPORT
-        instances = operations.sets.instances_left(each.set_name) if imported else {}
+        instances = operations.sets.instances_left(each.call.set_name) if imported else {}
         for target in left:
             reason = operation.reason or f"operation {each.id} ended {operation.status}"
             if (found := instances.get(target)) and found.reason:

@@ -17,7 +17,7 @@ from builders.errors import RolloutError
 from builders.naming import ARTIFACTS_BUCKET, PACKAGE_KEY, package_version
 from builders.rollout.executor.context import Context, Failure, held_back
 from builders.rollout.executor.current_state import with_overrides
-from builders.rollout.executor.operations import IMMEDIATE, Operations, RunOperation
+from builders.rollout.executor.operations import IMMEDIATE, Operations, PolledOperation
 from builders.rollout.model import CurrentState, DesiredState, Instance, StackSet, StackSetSpec, Status, Target, Values
 from builders.rollout.plan.calls import Action, concurrent_accounts, operation_preferences, tolerated_accounts
 from builders.rollout.plan.changes import ChangeKind, change_kinds, plain_change_kind
@@ -62,7 +62,7 @@ class LayerRun:
         self._changes = scheduled.changes
         self._accounts = len({target.account for target in scheduled.changes})
         self._calls = deque(scheduled.calls)
-        self._running: list[RunOperation] = []
+        self._running: list[PolledOperation] = []
         self._failed_accounts: set[str] = set()
         self._refusal = ""
         self._reached: set[Target] = set()
@@ -133,7 +133,7 @@ class LayerRun:
             self._context.observer.say(f"{target}: network interfaces of functions cannot be looked for: {error}")
             return 0
 
-    def _poll(self, running: RunOperation) -> None:
+    def _poll(self, running: PolledOperation) -> None:
         operation = self._operations.poll(running)
         if operation is None:
             return

@@ -14,7 +14,6 @@ from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 from builders.aws import errors
 from builders.errors import RolloutError
@@ -45,7 +44,8 @@ class PolledOperation:
     """
 
     id: str
-    set_name: str
+    call: Call
+    preferences: Preferences
     accepted: bool = False
     refusal: str = ""
     due: float = 0.0
@@ -59,10 +59,7 @@ class PolledOperation:
         return Operation(self.id, "", status, reason=reason)
 
 
-Polled = TypeVar("Polled", bound=PolledOperation)
-
-
-class Poller(ABC, Generic[Polled]):
+class Poller(ABC):
     """Sends operations and polls them. A subclass makes the call, and reports what happens."""
 
     def __init__(self, sets: StackSets, clock: Clock, interval: PollInterval) -> None:
@@ -73,26 +70,26 @@ class Poller(ABC, Generic[Polled]):
         self._listed: dict[str, tuple[float, Mapping[str, Operation]]] = {}
 
     @abstractmethod
-    def send(self, polled: Polled) -> Operation | None:
+    def send(self, polled: PolledOperation) -> Operation | None:
         """Make the call; return the operation where it is over at once."""
 
     @abstractmethod
-    def accepted(self, polled: Polled) -> None:
+    def accepted(self, polled: PolledOperation) -> None:
         """AWS took the call, now or in an attempt whose answer was lost."""
 
     @abstractmethod
-    def say(self, polled: Polled, text: str) -> None:
+    def say(self, polled: PolledOperation, text: str) -> None:
         """Tell a person of the operation."""
 
-    def hold(self, polled: Polled) -> str:
+    def hold(self, polled: PolledOperation) -> str:
         """Return the reason not to make a call yet; empty where there is none."""
         return ""
 
-    def lost(self, polled: Polled) -> Operation:
+    def lost(self, polled: PolledOperation) -> Operation:
         """Return the end of an operation that AWS accepted and does not know."""
         return polled.ended("FAILED", f"operation {polled.id} was accepted and is not found")
 
-    def poll(self, polled: Polled) -> Operation | None:
+    def poll(self, polled: PolledOperation) -> Operation | None:
         """Send an operation, or ask after one that was sent; None where it is not due, or not there yet.
 
         Raises `RolloutError` where AWS cannot be asked. A refusal of the operation itself is a failed operation.
@@ -105,10 +102,10 @@ class Poller(ABC, Generic[Polled]):
         pause = polled.pause if polled.accepted else polled.pause * random.uniform(0.5, 1.0)  # noqa: S311  no secret
         polled.due = self.clock.now() + pause
         if operation is not None and not operation.active:
-            self._running[polled.set_name].discard(polled.id)
+            self._running[polled.call.set_name].discard(polled.id)
         return operation
 
-    def until_over(self, operations: Iterable[Polled]) -> Iterator[tuple[Polled, Operation]]:
+    def until_over(self, operations: Iterable[PolledOperation]) -> Iterator[tuple[PolledOperation, Operation]]:
         """Poll operations side by side, and yield each when it is over."""
         left = list(operations)
         while left:
@@ -120,16 +117,16 @@ class Poller(ABC, Generic[Polled]):
             if left:
                 self.clock.wait(max(0.0, min(each.due for each in left) - self.clock.now()))
 
-    def describe(self, polled: Polled) -> Operation | None:
+    def describe(self, polled: PolledOperation) -> Operation | None:
         """Ask AWS for the operation; None where it has none."""
         try:
-            return self.sets.operation(polled.set_name, polled.id)
+            return self.sets.operation(polled.call.set_name, polled.id)
         except errors.StackSetNotFound:
             return None
         except errors.Refused as error:  # the question was refused, which says nothing of the operation
             raise RolloutError(str(error)) from error
 
-    def _send(self, polled: Polled) -> Operation | None:
+    def _send(self, polled: PolledOperation) -> Operation | None:
         over, waits_for = None, self.hold(polled)
         try:
             over = None if waits_for else self.send(polled)
@@ -137,7 +134,7 @@ class Poller(ABC, Generic[Polled]):
             # An earlier attempt may have been taken whose answer was lost. StaleRequest also comes for a fresh id.
             if self.describe(polled) is None:
                 if isinstance(refused, errors.OperationInProgress):
-                    active = ", ".join(f"{each.action} {each.id}" for each in self._list(polled.set_name))
+                    active = ", ".join(f"{each.action} {each.id}" for each in self._list(polled.call.set_name))
                     waits_for = f"{active or 'an operation'}, which is in progress there"
                 elif self._is_given_up(polled):
                     return self._refused(polled, refused)
@@ -157,32 +154,32 @@ class Poller(ABC, Generic[Polled]):
         self.accepted(polled)
         return over or polled.ended("RUNNING")
 
-    def _is_given_up(self, polled: Polled) -> bool:
+    def _is_given_up(self, polled: PolledOperation) -> bool:
         """Count one more answer by which AWS does not have the operation, and tell whether there were too many."""
         polled.not_found += 1
         return polled.not_found > MOST_NOT_FOUND
 
-    def _refused(self, polled: Polled, error: errors.Refused) -> Operation:
+    def _refused(self, polled: PolledOperation, error: errors.Refused) -> Operation:
         polled.refusal = str(error)
         return polled.ended("FAILED", polled.refusal)
 
-    def _find(self, polled: Polled) -> Operation | None:
-        running = self._running[polled.set_name]
+    def _find(self, polled: PolledOperation) -> Operation | None:
+        running = self._running[polled.call.set_name]
         running.add(polled.id)
         operation = self._listed_operation(polled) if len(running) > 1 else None
         operation = operation or self.describe(polled)
         return self.lost(polled) if operation is None and self._is_given_up(polled) else operation
 
-    def _listed_operation(self, polled: Polled) -> Operation | None:
+    def _listed_operation(self, polled: PolledOperation) -> Operation | None:
         """The operation where a list of its set's has it under way: one call for all that run.
 
         The list is eventually consistent: what it does not have, and each end, is asked for by itself.
         """
         now = self.clock.now()
-        listed_at, listed = self._listed.get(polled.set_name, (-math.inf, {}))
+        listed_at, listed = self._listed.get(polled.call.set_name, (-math.inf, {}))
         if now - listed_at >= self.interval.longest / LISTS_EACH_PAUSE:
-            listed_at, listed = now, {each.id: each for each in self._list(polled.set_name)}
-            self._listed[polled.set_name] = listed_at, listed
+            listed_at, listed = now, {each.id: each for each in self._list(polled.call.set_name)}
+            self._listed[polled.call.set_name] = listed_at, listed
         if polled.id not in listed and polled.accepted_at >= listed_at:
             return polled.ended("RUNNING")  # it is younger than the list
         return listed.get(polled.id)
@@ -197,15 +194,7 @@ IMMEDIATE = frozenset({Action.CREATE_SET, Action.DELETE_SET})
 """Calls that are over when they return."""
 
 
-@dataclass(kw_only=True)
-class RunOperation(PolledOperation):
-    """An operation of a run, with the call that begins it."""
-
-    call: Call
-    preferences: Preferences
-
-
-class Operations(Poller[RunOperation]):
+class Operations(Poller):
     """The operations of one run.
 
     `submitted` counts those that AWS took, as a plan does: to create or delete a stack set is none.
@@ -222,25 +211,24 @@ class Operations(Poller[RunOperation]):
         self._most_instances = most_instances
         self._under_way: dict[str, Call] = {}
 
-    def begin(self, call: Call, preferences: Preferences) -> RunOperation:
+    def begin(self, call: Call, preferences: Preferences) -> PolledOperation:
         """Write down an operation that is to be. The first poll makes the call."""
         layer = call.layer.replace("_", "-")
         entry = Entry(f"{self._context.id_prefix}-{layer}-{secrets.token_hex(8)}", call, EntryState.SUBMITTING)
         self._context.store.journal.record(entry)
-        return RunOperation(entry.operation_id, call.set_name, call=call, preferences=preferences)
+        return PolledOperation(entry.operation_id, call, preferences)
 
-    def resume(self, entries: Iterable[Entry], *, send: bool = True) -> Iterator[RunOperation]:
+    def resume(self, entries: Iterable[Entry], *, send: bool = True) -> Iterator[PolledOperation]:
         """Take up operations that were written down; with `send`, one that AWS does not know is sent with its id."""
         for entry in entries:
             if entry.state is EntryState.SUBMITTING:
-                call, preferences = entry.call, self._context.desired.preferences
-                running = RunOperation(entry.operation_id, call.set_name, call=call, preferences=preferences)
+                running = PolledOperation(entry.operation_id, entry.call, self._context.desired.preferences)
                 running.accepted = self.describe(running) is not None
                 if running.accepted or send:
-                    self.say(running, f"going on with {call.action.value} {running.id}")
+                    self.say(running, f"going on with {entry.call.action.value} {running.id}")
                     yield running
 
-    def end(self, running: RunOperation, operation: Operation) -> list[Target]:
+    def end(self, running: PolledOperation, operation: Operation) -> list[Target]:
         """Write down the end of an operation and what it tells of overrides; return the targets where it failed."""
         self._under_way.pop(running.id, None)
         failures = self._failures(running.call, operation)
@@ -249,18 +237,18 @@ class Operations(Poller[RunOperation]):
         self._context.override_cache.apply([entry])
         return failures
 
-    def poll(self, polled: RunOperation) -> Operation | None:
+    def poll(self, polled: PolledOperation) -> Operation | None:
         """Poll, and show what comes of it."""
         operation = super().poll(polled)
         if operation is not None:
             self._context.observer.operation(polled.call, operation)
         return operation
 
-    def describe(self, polled: RunOperation) -> Operation | None:
+    def describe(self, polled: PolledOperation) -> Operation | None:
         """Ask AWS for the operation; calls that are over at once leave none."""
         return None if polled.call.action in IMMEDIATE else super().describe(polled)
 
-    def hold(self, polled: RunOperation) -> str:
+    def hold(self, polled: PolledOperation) -> str:
         """Keep within the instances of a region that all operations together may work on."""
         under_way = Counter[str]()
         for call in self._under_way.values():
@@ -270,7 +258,7 @@ class Operations(Poller[RunOperation]):
             return f"other operations: at most {self._most_instances:,} instances of a region are worked on at once"
         return ""
 
-    def send(self, polled: RunOperation) -> Operation | None:
+    def send(self, polled: PolledOperation) -> Operation | None:
         """Make the call. A stack set that is gone has nothing to delete any more, nor has an instance."""
         try:
             # What exists was made by an earlier attempt, whose answer was lost.
@@ -283,7 +271,7 @@ class Operations(Poller[RunOperation]):
         except (errors.StackSetNotFound, errors.InstanceNotFound):
             if polled.call.action is not Action.DELETE:  # a set that is gone counts as deleted
                 raise
-            left = polled.call.targets & self.sets.instances_left(polled.set_name).keys()
+            left = polled.call.targets & self.sets.instances_left(polled.call.set_name).keys()
             if not left:
                 return polled.ended("SUCCEEDED")
             accounts = tuple(sorted({each.account for each in left}))
@@ -292,20 +280,20 @@ class Operations(Poller[RunOperation]):
             self.sets.submit(polled.call, self._context.desired, polled.id, polled.preferences)
         return polled.ended("SUCCEEDED") if polled.call.action in IMMEDIATE else None
 
-    def accepted(self, polled: RunOperation) -> None:
+    def accepted(self, polled: PolledOperation) -> None:
         """Count it, and tell the observer."""
         self.submitted += polled.call.action not in IMMEDIATE
         self._under_way[polled.id] = polled.call
         self._context.observer.submitted(polled.call, polled.id)
 
-    def say(self, polled: RunOperation, text: str) -> None:
+    def say(self, polled: PolledOperation, text: str) -> None:
         """Tell the observer."""
-        self._context.observer.say(f"{polled.set_name}: {text}")
+        self._context.observer.say(f"{polled.call.set_name}: {text}")
 
-    def lost(self, polled: RunOperation) -> Operation:
+    def lost(self, polled: PolledOperation) -> Operation:
         """Stop: nobody knows what it did or does."""
         raise RolloutError(
-            f"{polled.set_name}: operation {polled.id} was accepted and is not found; look at the set in the "
+            f"{polled.call.set_name}: operation {polled.id} was accepted and is not found; look at the set in the "
             "CloudFormation console, then run resume"
         )
 

@@ -43,6 +43,7 @@ class Action(enum.Enum):
     DELETE = "DeleteStackInstances"
     DELETE_SET = "DeleteStackSet"
     IMPORT = "ImportStacksToStackSet"
+    DETECT_DRIFT = "DetectStackSetDrift"
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ def leads_to(desired: DesiredState, call: Call) -> bool:
         return call.targets.isdisjoint(spec.overrides)
     if call.action in (Action.CREATE_SET, Action.UPDATE_SET, Action.IMPORT):
         return call.overrides is None
-    if call.action is Action.DELETE_SET or not call.targets <= spec.overrides.keys():
+    if call.action in (Action.DELETE_SET, Action.DETECT_DRIFT) or not call.targets <= spec.overrides.keys():
         return False
     # One that resets all values of its targets has to name something: see `_overrides`.
     resetting = {naming.SUFFIX: spec.parameters.get(naming.SUFFIX)}
