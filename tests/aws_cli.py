@@ -11,7 +11,6 @@ import atexit
 import dataclasses
 import functools
 import gc
-import json
 import os
 import select
 import signal
@@ -23,16 +22,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from warm_command import OF_AWS_CLI, Order, answer, capture, order
+
 from builders.deploy import AwsCli
 
 SHADOW = Path(__file__).with_name("warm_cli")
-"""Has a package awscli that hands its arguments over."""
+"""Has what stands before the start of Python."""
 
-ADDRESS = "WARM_AWS_CLI"
-"""The variable that names the server's socket; workers of pytest-xdist find that of their parent."""
-
-COLD = "COLD_AWS_CLI"
-"""The variable with a part of the command that a CLI of its own is to run."""
+ADDRESS, COLD = OF_AWS_CLI
+"""The variables that name the server's socket, and a part of the command that a CLI of its own is to run; workers of
+pytest-xdist find the socket of their parent."""
 
 LOADED = ("cloudformation", "s3", "secretsmanager")
 """The services whose commands start quickly."""
@@ -49,20 +48,9 @@ def variables(cold: str = "") -> dict[str, str]:
     return {"PYTHONPATH": path, ADDRESS: address(), COLD: cold}
 
 
-def ask(address: str, arguments: Sequence[str], environment: Mapping[str, str]) -> dict[str, Any]:
-    """Let the server run a command; returns its code and what it wrote."""
-    with socket.socket(socket.AF_UNIX) as connection, connection.makefile("rw") as stream:
-        connection.connect(address)
-        order = {"arguments": list(arguments), "environment": dict(environment), "directory": os.getcwd()}
-        print(json.dumps(order), file=stream, flush=True)
-        answer: dict[str, Any] = json.loads(stream.readline())
-    return answer
-
-
 def _execute(command: Sequence[str], *, env: Mapping[str, str], **_: Any) -> subprocess.CompletedProcess[str]:
     """Stand in for subprocess.run. `command` begins with Python, -m and awscli."""
-    answer = ask(address(), command[3:], env)
-    return subprocess.CompletedProcess(list(command), answer["code"], answer["stdout"], answer["stderr"])
+    return subprocess.CompletedProcess(list(command), *capture(address(), order(command[3:], env)))
 
 
 @functools.cache
@@ -125,31 +113,25 @@ def _load(driver: Any) -> None:
 def _answer(driver: Any, connection: socket.socket) -> None:
     """Run the command that a connection asks for, and end."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    with connection.makefile("rw") as stream, tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
-        order = json.loads(stream.readline())
-        os.chdir(order["directory"])
-        models = os.environ["AWS_DATA_PATH"]  # set by the CLI when it is imported
-        os.environ.clear()
-        os.environ.update({"AWS_DATA_PATH": models, **order["environment"]})
-        os.dup2(stdout.fileno(), 1)
-        os.dup2(stderr.fileno(), 2)
-        if "AWS_PROFILE" in os.environ:  # the driver's session has read its configuration, which has no profile
-            from awscli.clidriver import create_clidriver
+    ordered = Order(connection)
+    answer(connection)
+    os.chdir(ordered.directory)
+    models = os.environ["AWS_DATA_PATH"]  # set by the CLI when it is imported
+    os.environ.clear()
+    os.environ.update({"AWS_DATA_PATH": models, **ordered.environment})
+    if "AWS_PROFILE" in os.environ:  # the driver's session has read its configuration, which has no profile
+        from awscli.clidriver import create_clidriver
 
-            models = driver.session.get_component("data_loader")
-            driver = create_clidriver()
-            driver.session.register_component("data_loader", models)
-        try:
-            code = driver.main(order["arguments"])
-        except SystemExit as end:
-            code = end.code
-        sys.stdout.flush()
-        sys.stderr.flush()
-        answer = {"code": code or 0}
-        for name, file in (("stdout", stdout), ("stderr", stderr)):
-            file.seek(0)
-            answer[name] = file.read().decode()
-        print(json.dumps(answer), file=stream, flush=True)
+        models = driver.session.get_component("data_loader")
+        driver = create_clidriver()
+        driver.session.register_component("data_loader", models)
+    try:
+        code = driver.main(ordered.arguments)
+    except SystemExit as end:
+        code = end.code
+    sys.stdout.flush()
+    sys.stderr.flush()
+    connection.sendall(f"{code or 0}\n".encode())
     os._exit(0)
 
 

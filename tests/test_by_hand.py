@@ -37,7 +37,7 @@ OWN = {
 COMMANDS = "".join(
     f'{name}() {{ "{sys.executable}" {program} "$@"; }}\n'
     for name, program in {
-        "aws": f'-S "{aws_cli.SHADOW / "awscli" / "__main__.py"}"',
+        "aws": f'-S "{warm_command.__file__}" awscli',
         "build-templates": f'-S "{warm_command.__file__}" "{warm.SCRIPTS / "build-templates"}"',
         "migrate-database": "-m builders.migration",
         "write-outputs": f'-S "{warm_command.__file__}" builders.write_outputs',

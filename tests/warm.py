@@ -18,7 +18,6 @@ import gc
 import importlib
 import inspect
 import itertools
-import json
 import os
 import runpy
 import select
@@ -35,7 +34,7 @@ import botocore.loaders
 import botocore.session
 import leftovers
 from cryptography.hazmat.primitives.asymmetric import rsa
-from warm_command import ADDRESS, PROGRAMS, ask
+from warm_command import ADDRESS, PROGRAMS, Order, answer, capture, order
 
 from builders.cfnlint_libraries import import_cfnlint
 from builders.cloud import process, workers
@@ -84,11 +83,11 @@ def _fork(
     """Stand in for subprocess.Popen. `command` begins with Python, -m and a module; stdin and stdout are pipes."""
     stdin, our_stdin = os.pipe()
     our_stdout, stdout = os.pipe()
-    order = {"arguments": command[2:], "environment": dict(env or os.environ), "directory": str(cwd or os.getcwd())}
+    text = order(command[2:], env or None, str(cwd or ""), awaits_end=False)
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(address())
         third = stdout if stderr is subprocess.STDOUT else stderr.fileno()
-        socket.send_fds(connection, [json.dumps(order).encode() + b"\n"], [stdin, stdout, third])
+        socket.send_fds(connection, [text], [stdin, stdout, third])
         for descriptor in (stdin, stdout):
             os.close(descriptor)
         return Program(connection, our_stdin, our_stdout)
@@ -110,14 +109,9 @@ def run(
     The modules are those of the PYTHONPATH in `env`, unless another one is given.
     """
     arguments = list(command[2:] if command[1:2] == ["-m"] else command)
-    environment = dict(os.environ if env is None else env)
-    order = {"arguments": arguments, "environment": environment, "directory": str(cwd or os.getcwd())}
+    environment = os.environ if env is None else env
     address = _address(environment.get("PYTHONPATH", "") if modules is None else modules)
-    with open(os.devnull) as stdin, tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
-        code = ask(address, order, [each.fileno() for each in (stdin, stdout, stderr)])
-        for written in (stdout, stderr):
-            written.seek(0)
-        return subprocess.CompletedProcess(list(command), code, stdout.read().decode(), stderr.read().decode())
+    return subprocess.CompletedProcess(list(command), *capture(address, order(arguments, environment, str(cwd or ""))))
 
 
 def cache() -> Path:
@@ -219,25 +213,17 @@ def _run(connection: socket.socket, path: str) -> int:
     """Run the program that a connection asks for; tell its exit code and return it, or end as Python ends."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
-    text, descriptors, _, _ = socket.recv_fds(connection, 1 << 16, 3)
-    while not text.endswith(b"\n"):
-        text += connection.recv(1 << 16)
-    order = json.loads(text)
-    for number, descriptor in enumerate(descriptors):
-        os.dup2(descriptor, number)
-        os.close(descriptor)
-    os.chdir(order["directory"])
+    ordered = Order(connection)
+    os.chdir(ordered.directory)
     os.environ.clear()
-    os.environ.update(order["environment"] | {ADDRESS: path})
+    os.environ.update(ordered.environment | {ADDRESS: path})
     leftovers.bear_mark()
     inspect.unwrap(process.running).__kwdefaults__["start"] = start
-    with connection.makefile("rw") as stream:
-        print(os.getpid(), file=stream, flush=True)
-        stream.readline()
-    sys.argv = order["arguments"]
+    answer(connection)
+    sys.argv = ordered.arguments
     is_script = os.sep in sys.argv[0]
-    sys.path[0] = os.path.dirname(sys.argv[0]) if is_script else order["directory"]
-    answer = connection.detach()
+    sys.path[0] = os.path.dirname(sys.argv[0]) if is_script else ordered.directory
+    asker = connection.detach()
     code: Any = 0
     try:
         if is_script:
@@ -257,8 +243,8 @@ def _run(connection: socket.socket, path: str) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     with contextlib.suppress(BrokenPipeError):  # nobody asks any more
-        os.write(answer, f"{code or 0}\n".encode())
-    if order.get("answer"):
+        os.write(asker, f"{code or 0}\n".encode())
+    if ordered.awaits_end:
         sys.exit(code)  # threads are waited for; the descriptor is closed at the very end, which the asker awaits
     return int(code or 0)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import gc
-import json
 import os
 import random
 import select
@@ -22,7 +21,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 
-from warm_command import ask
+from warm_command import Order, answer, ask, order
 
 
 def specification(tests: Sequence[str]) -> str:
@@ -67,20 +66,12 @@ def _work(connection: socket.socket) -> None:
     """Be the worker whose streams and order come over a connection, which ends with this process."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     random.seed()
-    text, descriptors, _, _ = socket.recv_fds(connection, 1 << 16, 3)
-    while not text.endswith(b"\n"):
-        text += connection.recv(1 << 16)
-    order = json.loads(text)
-    for number, descriptor in enumerate(descriptors):
-        os.dup2(descriptor, number)
-        os.close(descriptor)
+    ordered = Order(connection)
     os.environ.clear()
-    os.environ.update(order["environment"])
-    with connection.makefile("rw") as stream:
-        print(os.getpid(), file=stream, flush=True)
-        stream.readline()
+    os.environ.update(ordered.environment)
+    answer(connection)
     connection.detach()  # closed at the very end, which the asker awaits
-    *_, code = order["arguments"]
+    *_, code = ordered.arguments
     exec(code, {"__name__": "__main__"})  # execnet's own line
 
 
@@ -88,4 +79,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "serve":
         _serve(sys.argv[2], sys.argv[3:])
     else:
-        sys.exit(ask(sys.argv[1], {"arguments": sys.argv[2:], "environment": dict(os.environ)}, (0, 1, 2)))
+        sys.exit(ask(sys.argv[1], order(sys.argv[2:]), (0, 1, 2)))
