@@ -32,12 +32,12 @@ from builders.rollout.executor.layers import network_stack
 from builders.rollout.model import DeployedStack, DesiredState, LayerTarget, Target, Values, grouped
 from builders.rollout.phase import PhaseConnection, joined_outputs
 from builders.rollout.plan.changes import ChangeKind
-from builders.rollout.plan.plan import Plan, make_groups, planned_hazards
+from builders.rollout.plan.plan import Plan, StackChange, make_groups, planned_hazards
 from builders.scopes import Scope
 from builders.stack_diff.comparison import Comparison, compare
-from builders.stack_diff.effects import Change, Effect, references
+from builders.stack_diff.effects import Effect, references
 from builders.stack_diff.hazards import Hazard, HazardKind, hazards_of, shared_losses
-from builders.stack_diff.values import ChangedValue, changed_values
+from builders.stack_diff.values import changed_values
 from builders.template_bodies import PlainStack, comparable_values, digest, parse_template, same_template
 from builders.text import name_list
 
@@ -73,16 +73,6 @@ class PlannedStack:
             and dict(stack.tags) == dict(before.tags)
         )
         return ChangeKind.NOTHING if same else ChangeKind.UPDATE
-
-    @property
-    def changes(self) -> tuple[Change, ...] | None:
-        """The changes of its resources, without the names that differ between accounts; None where it is new."""
-        return self.comparison.unnamed if self.kind is ChangeKind.UPDATE else None
-
-    @property
-    def values(self) -> tuple[ChangedValue, ...]:
-        """The old and new values of what changes."""
-        return changed_values(self.comparison, self.stack.target.account) if self.before else ()
 
     @property
     def outputs(self) -> dict[str, str]:
@@ -232,26 +222,24 @@ def _plan(connection: PhaseConnection, reach: Reach, rounds: Rounds, acknowledge
     later = [named_outputs(value) for stack in changing for value in stack.values.values()]
     if names := dict.fromkeys(f"{output} of {layer}" for named in later for layer, output in named):
         notes.append(f"known by name until it is deployed: {name_list(list(names))}")
+    changes, deployed = list[StackChange](), list[tuple[object, ...]]()
     hazards: dict[Hazard, set[Target]] = defaultdict(set)
-    for each in everything:
+    for number, each in numbered:
+        stack, target = each.stack, each.stack.target
+        deployed.append((*target, stack.name, digest(stack.template), dict(stack.values), dict(stack.tags)))
         for hazard in _hazards(connection, reach, each):
-            hazards[hazard].add(each.stack.target)
-    groups = make_groups(
-        ((number, each.stack.layer, each.kind, each.changes), each.stack.target, each.values)
-        for number, each in numbered
-        if not each.problem
-    )
-    deployed = [
-        (*each.target, each.name, digest(each.template), dict(each.values), dict(each.tags))
-        for each in (planned.stack for planned in everything)
-    ]
+            hazards[hazard].add(target)
+        if not each.problem:
+            alike = each.comparison.unnamed if each.kind is ChangeKind.UPDATE else None
+            values = changed_values(each.comparison, target.account) if each.before else ()
+            changes.append(((number, stack.layer, each.kind, alike), target, values))
     return Plan(
         phase=connection.phase,
         command="bootstrap",
         # A saved plan is another one where a template or a value is.
         release=digest(json.dumps(deployed, sort_keys=True))[:32],
         layers=tuple(dict.fromkeys(each.stack.layer for each in everything)),
-        groups=groups,
+        groups=make_groups(changes),
         operations=(),
         hazards=planned_hazards(hazards),
         acknowledged=frozenset(acknowledged),
