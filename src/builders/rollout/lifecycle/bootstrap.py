@@ -341,9 +341,14 @@ def _deploy(client: Client, planned: PlannedStack, earlier: Sequence[StackOutcom
     if planned.kind is ChangeKind.NOTHING:
         return StackOutcome(stack, StackState.UNCHANGED, outputs=before.outputs if before else {})
     try:
-        if change_sets.before_deployment(client.deploying(stack.target), stack) != before:
+        session = client.deploying(stack.target)
+        if change_sets.before_deployment(session, stack) != before:
             raise RolloutError("it has changed since it was planned; plan again")
-        stack, after = _deployed(client, planned, _with_real_outputs(stack, earlier), seconds)
+        stack = _with_real_outputs(stack, earlier)
+        if stack.values.get(ATTACHMENT) == known_by_name(stack.layer, ATTACHMENT):  # that of a gateway which it makes
+            first = change_sets.deploy(session, _attached(stack, ""), planned.require_planned)
+            stack = _attached(stack, _awaited(session, first.outputs, seconds))
+        after = change_sets.deploy(session, stack, planned.require_planned)
     except Unreachable:
         raise
     except RolloutError as error:
@@ -370,20 +375,8 @@ def _with_real_outputs(stack: PlainStack, earlier: Sequence[StackOutcome]) -> Pl
     return replace(stack, values={name: with_outputs(value, output_of) for name, value in stack.values.items()})
 
 
-def _deployed(
-    client: Client, planned: PlannedStack, stack: PlainStack, seconds: float
-) -> tuple[PlainStack, DeployedStack]:
-    """Deploy a stack, and once more with the attachment of the Direct Connect gateway that it made, for which it waits
-    so many seconds. Raises `RolloutError` when it does not come."""
-    session = client.deploying(stack.target)
-    if stack.values.get(ATTACHMENT) == known_by_name(stack.layer, ATTACHMENT):
-        first = change_sets.deploy(session, _attached(stack, ""), planned.require_planned)
-        stack = _attached(stack, _awaited(session, first.outputs, seconds))
-    return stack, change_sets.deploy(session, stack, planned.require_planned)
-
-
 def _awaited(session: Session, outputs: Values, seconds: float) -> str:
-    """Wait for the attachment of a Direct Connect gateway of our own."""
+    """Wait for the attachment of a Direct Connect gateway of our own. Raises `RolloutError` when it does not come."""
     own, end = outputs["SharedDirectConnectGatewayId"], time.monotonic() + seconds
     for number, pause in enumerate(stacks.pauses()):
         if found := networks.attachment_of(session, outputs):
