@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -278,6 +279,28 @@ def test_a_stack_that_cannot_be_read_is_reported(
 
     assert retained.read() == ()
     assert set(unread) == {("network", Target(member, REGION))}
+
+
+class ForeignStack:
+    """A session of an account whose one stack somebody has given a template that we do not read."""
+
+    def ask(self, _service: str, operation: str, **_request: object) -> dict[str, Any]:
+        stack = {"StackName": "network", "StackId": "arn", "StackStatus": "UPDATE_COMPLETE"}
+        return (
+            {"TemplateBody": "AWSTemplateFormatVersion: 2010-09-09"}
+            if operation == "GetTemplate"
+            else {"Stacks": [stack]}
+        )
+
+
+def test_a_stack_whose_template_cannot_be_read_is_reported(
+    client: Client, retained: RetainedList, keeping: StackSet, member: str
+) -> None:
+    foreign: Any = SimpleNamespace(reading=lambda _target: ForeignStack())
+
+    unread = record_retained(foreign, {"network": keeping}, retained)
+
+    assert unread == {("network", Target(member, REGION)): "the template has no Resources"}
 
 
 DATABASE = json.dumps(

@@ -19,7 +19,7 @@ from builders.aws import resources, stacks
 from builders.aws.calls import attempted, concurrently
 from builders.aws.errors import NotFound
 from builders.aws.stacks import StackResource
-from builders.errors import RolloutError
+from builders.errors import EvaluationError, RolloutError
 from builders.rollout.aws import Client
 from builders.rollout.model import LayerTarget, StackSet, Target, grouped
 from builders.rollout.state.serialization import Folder
@@ -181,8 +181,11 @@ def record_retained(client: Client, sets: Mapping[str, StackSet], retained: Reta
 def _of_stack(client: Client, layer: str, target: Target, stack_id: str) -> Iterator[RetainedResource]:
     session = client.reading(target)
     stack = stacks.deployed(session, stack_id)
-    if stack is None or not _policies(stack.template):
-        return
+    try:
+        if stack is None or not _policies(stack.template):
+            return
+    except EvaluationError as error:  # somebody has given the stack another template, which only AWS understands
+        raise RolloutError(str(error)) from error
     for each in retained_resources(layer, target, stack_id, stack.template, stacks.resources(session, stack_id)):
         if each.disposal is Disposal.SNAPSHOT:
             identity = resources.database_resource_id(client.deploying(target), each.physical_id)
