@@ -26,6 +26,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -210,7 +211,7 @@ def _find_keys() -> None:
 
 
 def _run(connection: socket.socket, path: str) -> int:
-    """Run the program that a connection asks for; tell its exit code and return it, or end as Python ends."""
+    """Run the program that a connection asks for; tell its exit code and return it."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
     ordered = Order(connection)
@@ -244,9 +245,20 @@ def _run(connection: socket.socket, path: str) -> int:
     sys.stderr.flush()
     with contextlib.suppress(BrokenPipeError):  # nobody asks any more
         os.write(asker, f"{code or 0}\n".encode())
-    if ordered.awaits_end:
-        sys.exit(code)  # threads are waited for; the descriptor is closed at the very end, which the asker awaits
+    if ordered.awaits_end:  # the descriptor is closed at the very end, which the asker awaits
+        _finish()
     return int(code or 0)
+
+
+def _finish() -> None:
+    """Wait for threads and call what is registered, as Python does at its end.
+
+    Python would then take all modules apart, which takes longer than most commands do.
+    """
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
 
 
 if __name__ == "__main__":
