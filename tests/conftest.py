@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import aws_cli
+import botocore_speed
 import hypothesis
 import pytest
 import warm
@@ -31,6 +32,7 @@ sys.dont_write_bytecode = False
 gc.set_threshold(50_000)
 gc.disable()
 
+botocore_speed.apply()
 import_cfnlint()  # before a test imports it in the plain way, which takes longer, and is not how our commands do it
 
 EXAMPLES, WHOLE_EXAMPLES = 25, 100

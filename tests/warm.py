@@ -33,6 +33,7 @@ from typing import Any
 
 import botocore.loaders
 import botocore.session
+import botocore_speed
 import leftovers
 from cryptography.hazmat.primitives.asymmetric import rsa
 from warm_command import ADDRESS, PROGRAMS, Order, answer, capture, order
@@ -180,6 +181,7 @@ def _serve(path: str) -> None:
         listener.bind(path)
         listener.listen()
         print("listening", flush=True)
+        botocore_speed.apply()
         import_cfnlint()
         for library in LIBRARIES:
             importlib.import_module(library)
