@@ -89,7 +89,9 @@ class Trial:
 
     def fields(self, label: str) -> dict[str, Any]:
         """The secret's value at a label; empty when there is none."""
-        version = self.rig.secrets_manager.labels(self.arn).get(label)
+        return self._fields(self.rig.secrets_manager.labels(self.arn).get(label))
+
+    def _fields(self, version: str | None) -> dict[str, Any]:
         text = self.rig.secrets_manager.value(self.arn, version) if version else None
         return dict(json.loads(text)) if text else {}
 
@@ -114,7 +116,8 @@ class Trial:
         return True
 
     def labels_that_log_in(self) -> list[str]:
-        return [label for label in LABELS if self.logs_in(self.password(label))]
+        versions = self.rig.secrets_manager.labels(self.arn)
+        return [label for label in LABELS if self.logs_in(self._fields(versions.get(label)).get("password"))]
 
 
 def until_converged(trial: Trial, attempts: int, between: Callable[[], None] = lambda: None) -> bool:

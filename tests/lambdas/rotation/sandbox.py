@@ -16,6 +16,7 @@ import time
 import traceback
 from typing import Any
 
+import botocore_speed
 from botocore.awsrequest import AWSResponse
 
 
@@ -32,21 +33,27 @@ class Context:
 def main(reply_path: str) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     index: Any = importlib.import_module("index")
+    botocore_speed.apply()
     _warm_up(index._client("secretsmanager"))
-    gc.freeze()  # a child that collects garbage would copy every page
+    importlib.import_module("encodings.idna")  # by a first connection
+    gc.disable()  # a child lives for one invocation; to search it for garbage would copy pages, too
+    gc.freeze()
     for line in sys.stdin:
         if os.fork() == 0:
             _run(index.handler, json.loads(line), reply_path)
 
 
 def _warm_up(client: Any) -> None:
-    """Let boto3 load all that it loads at a first call, without a connection that forks would share."""
+    """Let boto3 load all that first calls of operations load, without a connection that forks would share."""
 
     def answer(request: Any, **_: Any) -> AWSResponse:
         return AWSResponse(request.url, 200, {}, BytesIO(b"{}"))
 
     client.meta.events.register("before-send", answer)
     client.describe_secret(SecretId="none")
+    client.get_secret_value(SecretId="none")
+    client.put_secret_value(SecretId="none", SecretString="none")
+    client.update_secret_version_stage(SecretId="none", VersionStage="none")
     client.meta.events.unregister("before-send", answer)
 
 
