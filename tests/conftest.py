@@ -35,7 +35,7 @@ gc.disable()
 botocore_speed.apply()
 import_cfnlint()  # before a test imports it in the plain way, which takes longer, and is not how our commands do it
 
-EXAMPLES, WHOLE_EXAMPLES = 25, 100
+EXAMPLES, WHOLE_EXAMPLES = 15, 100
 """The examples that Hypothesis tries of each property, here and in `make harness`."""
 MEMORY = Path("/dev/shm")
 ENOUGH_BYTES = 2 * 1024**3

@@ -11,5 +11,5 @@ every: Points = range
 
 
 def spread(count: int) -> Iterable[int]:
-    """The first point, the last, and one in the middle."""
-    return sorted({0, (count - 1) // 2, count - 1}) if count else ()
+    """One point in the middle, and the last: at the first, little has been done."""
+    return sorted({(count - 1) // 2, count - 1}) if count else ()
