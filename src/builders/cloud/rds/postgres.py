@@ -235,8 +235,9 @@ class Server:
         self.directory.chmod(0o700)
         template = copy or _template(self.installation)
         if copy or os.access(template, os.R_OK | os.X_OK):
-            shutil.copytree(template, self.data, symlinks=True)
-            _give_away(self.data, *self.data.rglob("*"), self.directory)  # last: until then nobody else is in it
+            # Neither times nor attributes of a thousand files, which `copytree` would copy, too.
+            shutil.copytree(template, self.data, symlinks=True, copy_function=shutil.copy)
+            _give_away(*_below(self.data), self.directory)  # last: until then nobody else is in it
         else:
             _give_away(self.directory)
             self._run("initdb", f"--pgdata={self.data}", *_INITDB_OPTIONS)
@@ -247,7 +248,10 @@ class Server:
         """Write the certificate and its key, and see whether the server can use them."""
         for name, text in (("server.crt", self.certificate.certificate), ("server.key", self.certificate.key)):
             _write(self.data, name, text)
-        self.tls = bool(self._run("postgres", f"-D{self.data}", "-C", "ssl_library").strip())
+        if self.installation not in _offer_tls:
+            library = self._run("postgres", f"-D{self.data}", "-C", "ssl_library").strip()
+            _offer_tls[self.installation] = bool(library)
+        self.tls = _offer_tls[self.installation]
 
     def copy_data(self, target: Path) -> None:
         """Copy the data of the running server (PostgreSQL manual, "Making a Base Backup Using the Low Level API")."""
@@ -426,7 +430,18 @@ def let_through(directory: Path) -> None:
         directory.chmod(0o710)
 
 
-def _give_away(*paths: Path) -> None:
+_offer_tls: dict[Installation, bool] = {}
+"""Whether the servers of an installation can use TLS: what they were built with."""
+
+
+def _below(directory: Path) -> Iterator[str]:
+    """Yield a directory, and all that is in it."""
+    yield str(directory)
+    for folder, folders, names in os.walk(directory):
+        yield from (os.path.join(folder, name) for name in (*folders, *names))
+
+
+def _give_away(*paths: Path | str) -> None:
     if os.getuid() == 0:
         user = unprivileged_user()
         for path in paths:
