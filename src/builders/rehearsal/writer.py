@@ -26,7 +26,8 @@ from psycopg.types.json import Jsonb
 
 from builders.errors import DeployError
 
-PAUSE_SECONDS = 0.01
+PAUSE_SECONDS = 0.02
+"""From one transaction to the next: what is shown needs dozens of them a second, and all are carried and compared."""
 REFUSED_SECONDS = 60.0
 """An application that nobody has taken writes from for so long has failed."""
 LONG_NOTE = 40_000
