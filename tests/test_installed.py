@@ -169,7 +169,7 @@ def test_a_project_is_made_filled_in_built_checked_packaged_and_rehearsed(
     environments.put(project / "environments/network.json", {"DirectConnectGatewayAttachmentId": "tgw-attach-0abcd123"})
     environments.put(project / "environments/dev.json", {"CreateDmsVpcRole": "false", "CreateDmsLogsRole": "false"})
     small = ("--phase", "dev", "--accounts", "1", "--regions", "1", "--fault", "none", "--no-check")
-    rehearsed = start(project, "rollout-stacksets", "rehearse", *small)
+    rehearsed = run(project, "rollout-stacksets", "rehearse", *small)
     assert rehearsed.returncode == 0, rehearsed.stdout
     assert "steps ended as expected" in rehearsed.stdout
 
