@@ -1,16 +1,18 @@
-"""Carries out orders that come on stdin, each in a forked child that may end itself at any point."""
+"""Carries out orders that come on stdin, each in a forked child that may end itself at any point; and a quick end."""
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 KILLED = 137
 """The status of a child that was ended at its point."""
@@ -46,3 +48,15 @@ def serve(carry_out: Callable[[dict[str, Any]], int]) -> None:
                 os._exit(status)
         _, status = os.waitpid(child, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+def finish(code: int = 0) -> NoReturn:
+    """Wait for threads, call what is registered, and end, as Python does at its end.
+
+    Python would then take all modules apart, which takes longer than most commands do.
+    """
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -26,7 +26,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,6 +35,7 @@ import botocore.session
 import botocore_speed
 import leftovers
 from cryptography.hazmat.primitives.asymmetric import rsa
+from forking import finish
 from warm_command import ADDRESS, PROGRAMS, Order, answer, capture, order
 
 from builders.cfnlint_libraries import import_cfnlint
@@ -248,19 +248,8 @@ def _run(connection: socket.socket, path: str) -> int:
     with contextlib.suppress(BrokenPipeError):  # nobody asks any more
         os.write(asker, f"{code or 0}\n".encode())
     if ordered.awaits_end:  # the descriptor is closed at the very end, which the asker awaits
-        _finish()
+        finish(int(code or 0))
     return int(code or 0)
-
-
-def _finish() -> None:
-    """Wait for threads and call what is registered, as Python does at its end.
-
-    Python would then take all modules apart, which takes longer than most commands do.
-    """
-    threading._shutdown()  # type: ignore[attr-defined]
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
 
 
 if __name__ == "__main__":

@@ -20,7 +20,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from typing import NoReturn
 
+from forking import finish
 from warm_command import Order, answer, ask, order
 
 
@@ -59,10 +61,9 @@ def _serve(path: str, tests: Sequence[str]) -> None:
                 if not os.fork():
                     listener.close()
                     _work(connection)
-                    return
 
 
-def _work(connection: socket.socket) -> None:
+def _work(connection: socket.socket) -> NoReturn:
     """Be the worker whose streams and order come over a connection, which ends with this process."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     random.seed()
@@ -73,6 +74,7 @@ def _work(connection: socket.socket) -> None:
     connection.detach()  # closed at the very end, which the asker awaits
     *_, code = ordered.arguments
     exec(code, {"__name__": "__main__"})  # execnet's own line
+    finish()
 
 
 if __name__ == "__main__":
