@@ -20,10 +20,13 @@ awkward = st.sampled_from("a1 \u00a0\u200b\u00ad\u0627\u05d0\u0661ﬁ①Å\u0301
 passwords = st.text(st.one_of(awkward, st.characters(codec="utf-8", exclude_characters="\0")), min_size=1, max_size=12)
 
 
-def test_every_verifier_equals_the_one_that_the_server_makes_of_the_clear_password(server: PostgresServer) -> None:
+def test_every_verifier_equals_the_one_that_the_server_makes_of_the_clear_password(
+    server: PostgresServer, whole: bool
+) -> None:
     server.create_role("verified", "x")
+    examples = 300 if whole else 75
 
-    @settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(passwords)
     def compare(password: str) -> None:
         server.set_password("verified", password)
