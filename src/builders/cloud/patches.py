@@ -17,6 +17,7 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.metadata
+import pkgutil
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -59,9 +60,15 @@ class Patch:
         setattr(module, name, new)
         if getattr(original, "__module__", module_name) != module_name:
             return  # imported from elsewhere, and only here replaced
-        for module_name, each in list(sys.modules.items()):
-            if module_name.startswith("ministack.services.cloudformation") and getattr(each, name, None) is original:
+        for each in filter(None, map(sys.modules.get, _modules_of_cloudformation())):
+            if getattr(each, name, None) is original:
                 setattr(each, name, new)
+
+
+@functools.cache  # of two thousand modules that are loaded, for each of the patches
+def _modules_of_cloudformation() -> tuple[str, ...]:
+    package = importlib.import_module("ministack.services.cloudformation")
+    return package.__name__, *(f"{package.__name__}.{each.name}" for each in pkgutil.iter_modules(package.__path__))
 
 
 _registered: list[Patch] = []
