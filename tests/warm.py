@@ -19,6 +19,8 @@ import importlib
 import inspect
 import itertools
 import os
+import pickle
+import re
 import runpy
 import select
 import signal
@@ -27,6 +29,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +54,8 @@ LIBRARIES = (
     *("builders.migration.report", "builders.migration.start", "builders.migration.status", "builders.rehearsal.cli"),
     *("builders.rollout.cli.change", "builders.rollout.cli.inspect", "builders.write_outputs"),
 )
+SERVER = ("ministack.app", "ministack.services.cloudformation.handlers", "builders.cloud.server.app")
+"""What a cloud imports once it has set what ministack reads."""
 MODELS = (
     *("cloudformation", "cloudwatch", "dms", "ec2", "events", "iam", "kms", "lambda", "logs", "organizations", "rds"),
     *("s3", "secretsmanager", "sns", "sqs", "sts"),
@@ -187,6 +192,7 @@ def _serve(path: str) -> None:
             importlib.import_module(library)
         _read_models()
         _find_keys()
+        _read_server()
         gc.freeze()  # a child that collects garbage would copy every page
         while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:  # its end is that of the tests
             connection, _ = listener.accept()
@@ -204,6 +210,30 @@ def _read_models() -> None:
         loader.load_service_model(service, "service-2")
         loader.load_service_model(service, "endpoint-rule-set-1")
     loader.load_data("endpoints")
+
+
+def _read_server() -> None:
+    """Read the code of a cloud's server, and compile its regular expressions, ahead of the servers that import it: they
+    do that by themselves, since ministack reads its settings meanwhile. A child finds out what they are."""
+    setattr(re, "_MAXCACHE", 4096)  # noqa: B010 of another's module, and before the child finds fewer
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        for name in SERVER:
+            importlib.import_module(name)
+        loaders = {name: getattr(module, "__loader__", None) for name, module in sys.modules.items()}
+        files = {name: each.path for name, each in loaders.items() if isinstance(each, SourceFileLoader)}
+        with open(writing, "wb") as stream:
+            pickle.dump((files, [key[1:] for key in getattr(re, "_cache")]), stream)  # noqa: B009 of another's module
+        os._exit(0)
+    os.close(writing)
+    with open(reading, "rb") as stream:
+        files, expressions = pickle.load(stream)
+    for pattern, flags in expressions:
+        re.compile(pattern, flags)
+    read = SourceFileLoader.get_code
+    codes = {path: read(SourceFileLoader(name, path), name) for name, path in files.items() if name not in sys.modules}
+    setattr(SourceFileLoader, "get_code", lambda self, name: codes.get(self.path) or read(self, name))  # noqa: B010
 
 
 def _find_keys() -> None:
