@@ -49,8 +49,10 @@ def _serve(path: str, tests: Sequence[str]) -> None:
         listener.bind(path)
         listener.listen()
         print("listening", flush=True)
-        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
-            pytest.main(["--collect-only", "--quiet", "--numprocesses=0", "-pno:cacheprovider", *tests])
+        # It stays open, and pytest captures nothing: the import of ministack has logging write to what is stderr then.
+        nowhere = open(os.devnull, "w")  # noqa: SIM115
+        with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+            pytest.main(["--collect-only", "--quiet", "--numprocesses=0", "--capture=no", "-pno:cacheprovider", *tests])
         gc.disable()  # until a worker has collected, as where it imports the tests itself
         gc.freeze()
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
