@@ -166,7 +166,8 @@ def handler(event, context):
     errors = found.pop("errors")
     assert errors == [errors[0], errors[0], "backslashreplace"]
     assert found == {
-        **{"main": [True, True, True], "names": ["<stdin>", "<stdout>", "<stderr>"], "lines": [False, False, True]},
+        **{"main": [True, True, True], "names": ["<stdin>", "<stdout>", "<stderr>"]},
+        **{"lines": [False, False, not os.environ.get("PYTHONUNBUFFERED")]},
         **{"descriptors": [0, 1, 2], "interrupt": True, "site": False, "ours": [], "zone": "JST"},
     }
 

@@ -12,6 +12,7 @@ if __name__ == "__main__":
     del sys.path[0]  # the modules beside this one are no function's
 
 import gc
+import io
 import json
 import os
 import select
@@ -119,10 +120,14 @@ def become(script: str, directory: str, variables: dict[str, str], streams: list
 
 
 def _stream(number: int, like: Any) -> Any:
-    """Return a stream as Python opens it when it starts."""
-    buffering = 1 if like.line_buffering else -1
-    stream: Any = open(number, like.mode, buffering, like.encoding, like.errors, closefd=False)  # noqa: SIM115 to stay
-    stream.buffer.raw.name = like.name
+    """Return a stream as Python opens it when it starts: with PYTHONUNBUFFERED what is written goes out at once."""
+    mode = "rb" if like.mode == "r" else "wb"
+    binary = open(number, mode, 0 if like.write_through and mode == "wb" else -1, closefd=False)  # noqa: SIM115 to stay
+    raw: Any = getattr(binary, "raw", binary)
+    raw.name = like.name
+    buffering = {"line_buffering": like.line_buffering, "write_through": like.write_through}
+    stream: Any = io.TextIOWrapper(binary, like.encoding, like.errors, **buffering)
+    stream.mode = like.mode
     return stream
 
 
