@@ -11,6 +11,7 @@ import sys
 if __name__ == "__main__":
     del sys.path[0]  # the modules beside this one are no function's
 
+import contextlib
 import gc
 import io
 import json
@@ -96,7 +97,8 @@ def serve(orders: socket.socket) -> tuple[Any, list[int]]:
         descriptor = os.pidfd_open(number)
         running[descriptor] = number
         waiting.register(descriptor, select.POLLIN)
-        send(orders, number, [descriptor])
+        with contextlib.suppress(ConnectionError):  # whoever ordered has ended, which the next look finds
+            send(orders, number, [descriptor])
 
 
 def become(script: str, directory: str, variables: dict[str, str], streams: list[int]) -> None:
