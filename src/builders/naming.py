@@ -17,6 +17,13 @@ SUFFIX_PATTERN = "^[a-z][a-z0-9]*$"
 SUFFIX_MAX_LENGTH = 16
 """Leaves room for the longest physical name that carries it; a test measures every name at this length."""
 
+RESERVED_SUFFIXES = ("content", "rollout")
+"""Folders that all phases share in the bucket of artifacts: templates lie in `rollout/content/`, state in
+`rollout/<suffix>/`, and packages, which whoever deploys a phase may write, in `<suffix>/`."""
+
+IS_RESERVED = "a folder that all phases share in the bucket of artifacts; choose another suffix"
+"""The end of the sentence on such a suffix."""
+
 PHASE_PATTERN = "^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 """Names of phases, which stand in tags and external ids, and end no name."""
 

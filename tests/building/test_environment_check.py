@@ -433,3 +433,12 @@ def test_the_boundary_of_another_environment_is_found(check: Check) -> None:
     assert [each.partition(": ")[2] for each in copied if "another environment" in each] == [message]
     own = check(*right, "EnvironmentSuffix=pr-7", "PermissionsBoundary=stackferry-boundary-pr-7")
     assert [each for each in own if "another environment" in each] == []
+
+
+@pytest.mark.parametrize("suffix", ["content", "rollout"])
+def test_a_suffix_that_is_a_folder_of_all_phases_is_found(check: Check, suffix: str) -> None:
+    right = [each for each in RIGHT if not each.startswith("EnvironmentSuffix=")]
+    shared = "a folder that all phases share in the bucket of artifacts; choose another suffix"
+    found = [each.partition(": ")[2] for each in check(*right, f"EnvironmentSuffix={suffix}")]
+    assert found == [f"EnvironmentSuffix={suffix} is {shared}"]
+    assert check(*right, f"EnvironmentSuffix={suffix}2") == []

@@ -187,6 +187,13 @@ def test_a_file_that_cannot_be_read_is_reported(apart: CalledPhase, spoil: Spoil
     assert "a defect of rollout-stacksets" not in said.err
 
 
+def test_a_suffix_that_is_a_folder_of_all_phases_is_refused(apart: CalledPhase) -> None:
+    apart.environment("dev", EnvironmentSuffix="rollout", MigrationPhase="dev")
+    said = apart.call("plan", *PHASE)
+    assert said.code == 2
+    assert "dev.json: EnvironmentSuffix is 'rollout', a folder that all phases share in the bucket" in said.err
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"stackferry_plan": 1}', '{"stackferry_plan": 99}', "\x00"])
 def test_a_file_that_is_not_a_plan_is_refused(apart: CalledPhase, text: str) -> None:
     apart.saved.write_text(text, encoding="utf-8")

@@ -250,6 +250,10 @@ def refused_values(file: ParameterFile, layers: Layers) -> Iterator[Finding]:
         if missing:
             unusable.add(key)
             yield Finding("missing-parameter", missing, str(file.path))
+    suffix = file.values.get(naming.SUFFIX)
+    if suffix in naming.RESERVED_SUFFIXES:
+        message = f"{naming.SUFFIX}={suffix} is {naming.IS_RESERVED}"
+        yield Finding("parameter-value", message, *file.at(naming.SUFFIX))
     yield from _foreign_boundary(file)
     yield from _denied_secrets(file)
     yield from _refusals(file, layers, unusable, elsewhere)

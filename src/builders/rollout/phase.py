@@ -92,12 +92,14 @@ def connect(
 def _suffix(rollout: schema.RolloutFile, phase: str) -> str:
     """The suffix of a phase, before stacks are looked for by names that end in it."""
     suffix = parameters.suffix_of(rollout, phase)
+    given = f"is {suffix!r}" if suffix else "is missing"
+    where = f"{rollout.beside(rollout.phases[phase].environment)}: {naming.SUFFIX} {given}"
     if len(suffix) > naming.SUFFIX_MAX_LENGTH or not re.fullmatch(naming.SUFFIX_PATTERN, suffix):
-        given = f"is {suffix!r}" if suffix else "is missing"
         raise RolloutFileError(
-            f"{rollout.beside(rollout.phases[phase].environment)}: {naming.SUFFIX} {given}; use up to "
-            f"{naming.SUFFIX_MAX_LENGTH} lower-case letters and digits, the first of them a letter"
+            f"{where}; use up to {naming.SUFFIX_MAX_LENGTH} lower-case letters and digits, the first of them a letter"
         )
+    if suffix in naming.RESERVED_SUFFIXES:
+        raise RolloutFileError(f"{where}, {naming.IS_RESERVED}")
     return suffix
 
 
