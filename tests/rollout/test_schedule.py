@@ -154,6 +154,21 @@ def release(small: SmallPhase, version: str) -> DesiredState:
     return small.desired(*sets, failure_tolerance="1")
 
 
+def test_a_layer_without_changes_is_as_desired_where_the_one_before_it_failed(small: SmallPhase) -> None:
+    """What follows it is left out all the same."""
+    broken, desired = small.accounts[0], release(small, "2")
+    kept = layer_set("database", small.targets, body("database", version="1"))
+    desired = dataclasses.replace(desired, sets={**desired.sets, "database": kept})
+    plan = small.plan(desired)
+    small.shut_out(broken)
+    report = small.run(desired, planned=plan)
+    assert [(each.layer, each.target.account) for each in report.failures] == [
+        ("network", broken),
+        ("monitoring", broken),
+    ]
+    assert dict(report.succeeded) == {"network": 2, "database": 3, "monitoring": 2}
+
+
 def test_a_layer_goes_on_without_the_account_where_the_one_before_it_failed(small: SmallPhase) -> None:
     broken, *others = small.accounts
     desired = release(small, "2")

@@ -23,7 +23,7 @@ from builders.rollout.executor.context import Context, Failure, Report, RunServi
 from builders.rollout.executor.current_state import read_current_state, read_set
 from builders.rollout.executor.layers import MOST_RUNNING, LayerRun, PlainLayerRun
 from builders.rollout.executor.operations import Operations, PolledOperation
-from builders.rollout.model import CurrentState, DesiredState, StackSet, Target, Wave
+from builders.rollout.model import CurrentState, DesiredState, LayerTarget, StackSet, Target, Wave
 from builders.rollout.plan.calls import Action, Call, departures, state_after, tolerated_accounts
 from builders.rollout.plan.changes import ChangeKind
 from builders.rollout.plan.schedule import Schedule, ScheduledLayer, ScheduledWave, narrowed
@@ -54,6 +54,8 @@ class Executor:
         self._expected: dict[str, StackSet | None] = dict(schedule.current.sets)
         """The sets as they are where every call has succeeded so far."""
         self._resumed = resumed
+        self._idle: set[LayerTarget] = set()
+        """Where a layer has nothing to do, and was left out behind one that failed: it is as desired."""
 
     def run(self) -> Report:
         """Carry the schedule out. Raises `RolloutError` when AWS cannot be asked any more."""
@@ -84,10 +86,12 @@ class Executor:
         self._context.observer.wave(wave.name, len({target for each in scheduled.layers for target in each.changes}))
         runs = self._run_layers(scheduled.staying)
         for run in runs:
-            self.report.succeeded[run.layer] += len(run.targets - run.failures.keys())
+            left_out = {target for target in run.failures if (run.layer, target) in self._idle}
+            self.report.succeeded[run.layer] += len(run.targets - run.failures.keys()) + len(left_out)
         runs += self._run_layers(scheduled.leaving)
-        self.report.failures += [run.failures[target] for run in runs for target in sorted(run.failures)]
-        failed = {target.account for run in runs for target in run.failures}
+        failures = [run.failures[target] for run in runs for target in sorted(run.failures)]
+        self.report.failures += [each for each in failures if (each.layer, each.target) not in self._idle]
+        failed = {each.target.account for each in failures}
         accounts = len(wave.accounts)
         if len(failed) > tolerated_accounts(self._desired.preferences, accounts):
             self.report.stopped = f"wave {wave.name}: {len(failed)} of {accounts} accounts failed"
@@ -116,6 +120,8 @@ class Executor:
         failed, layer = {target: run.layer for run in upstream for target in run.failures}, planned.layer
         skipped = planned.changes.keys() & failed.keys()
         left_out = {target: f"skipped: {failed[target]} did not succeed there" for target in skipped}
+        if layer not in self._desired.plain:  # whose stacks may be deployed again for what others put out
+            self._idle |= {(layer, each) for each in skipped if planned.changes[each] is ChangeKind.NOTHING}
         run: AnyLayerRun
         if layer in self._desired.plain:
             scheduled, current = narrowed(planned, self._desired, None, skipped), self._schedule.current
@@ -126,7 +132,8 @@ class Executor:
             left_out |= {target: held_back(reason) for target, reason in departed.items()}
             run = LayerRun(self._context, self._operations, scheduled, self._sets.get(layer))
         run.failures |= {target: Failure(layer, target, left_out[target], skipped=True) for target in left_out}
-        self._context.observer.targets(layer, dict.fromkeys(sorted(left_out), "skipped"))
+        waiting = sorted(target for target in left_out if (layer, target) not in self._idle)
+        self._context.observer.targets(layer, dict.fromkeys(waiting, "skipped"))
         return run
 
     def _as_agreed(self, planned: ScheduledLayer, skipped: Set[Target]) -> tuple[ScheduledLayer, dict[Target, str]]:
