@@ -1,7 +1,8 @@
-"""Help of every command and subcommand comes before anything heavy is loaded."""
+"""Help of every command comes before anything heavy is loaded, and JSON of `migrate-database` before rich is."""
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -52,3 +53,27 @@ def test_help_loads_nothing_heavy(command: str) -> None:
     loaded = {arguments: set(names) for arguments, names in json.loads(finished.stdout).items()}
     assert loaded[""].isdisjoint(FOR_A_SUBCOMMAND)
     assert {arguments: HEAVY & names for arguments, names in loaded.items() if HEAVY & names} == {}
+
+
+JSON = """
+import sys
+from builders.command_line import show
+from builders.migration import cli, start, status
+from builders.migration.check import running
+from builders.migration.report import model
+from builders.migration.schema import schema
+from builders.migration.switchover import crossing
+from builders.migration.task import showing
+from builders.migration.verify import command
+
+show(dict, lambda page: None, as_json=True)
+print(sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr)
+"""
+
+
+def test_json_of_a_migration_does_not_wait_for_rich() -> None:
+    finished = subprocess.run([sys.executable, "-c", JSON], capture_output=True, text=True, check=True)
+    assert finished.stdout == "{}\n"
+    loaded = set(ast.literal_eval(finished.stderr))
+    assert "psycopg" in loaded
+    assert "rich" not in loaded

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from builders import advice, command_line, terminal
 from builders.errors import UsageError
-from builders.rollout.render.page import print_result
+from builders.page import print_result
 
 COMMANDS = {
     "build-templates": "builders.build",

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import dataclasses
 import datetime
 import io
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 from rich.table import Table as RichTable
 
 from builders import build, findings, progress, terminal
 from builders.errors import ParameterFileError, RolloutError, RolloutFileError, StackferryError
 from builders.findings import Finding
 from builders.migration import cli as migrate_database
+from builders.migration.check import report as check_report, showing as check_showing
+from builders.migration.check.hazards import Finding as Hazardous, Severity
+from builders.migration.check.sizes import Estimate
 from builders.migration.rows import Difference, Digest
 from builders.migration.task import showing as task_showing
 from builders.migration.task.values import Table, Task, task_of
@@ -253,6 +260,77 @@ def test_names_and_keys_of_a_database_are_lossless_in_json(said: Callable[[], st
     written = said()
     assert written.isascii()
     assert HOSTILE in json.loads(written)["notCarried"]
+
+
+class Screen(io.StringIO):
+    """A terminal of 60 columns, which can write `encoding`."""
+
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "60")
+    return Screen()
+
+
+def hostile_findings() -> check_report.Report:
+    found = (
+        Hazardous("no-key", Severity.BLOCKS, f"s.{HOSTILE}", f"{HOSTILE} é", f"mend {HOSTILE}"),
+        Hazardous("no-key", Severity.LOSES, f"s.{HOSTILE}", "goes", HOSTILE, is_accepted=True),
+    )
+    estimate = Estimate(1, 1, 1, 1, 1.0, is_counted=True, keep=None, line_mbit=1.0)
+    return check_report.Report(found, estimate, (HOSTILE,))
+
+
+RESULTS: dict[str, Callable[[], None]] = {
+    "check": lambda: check_showing.result("dev", hostile_findings(), as_json=False),
+    "verify": lambda: verify_showing.result(hostile_report(), as_json=False, hide_keys=False),
+    "status": lambda: task_showing.result(*hostile_task(), as_json=False),
+}
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_a_result_fits_the_terminal_and_names_are_text(name: str, screen: Screen) -> None:
+    with contextlib.redirect_stdout(screen), terminal.plain_streams():
+        RESULTS[name]()
+    assert "\x1b[31m" in screen.getvalue()  # rich's own colour
+    shown = re.sub("\x1b\\[[0-9;]*m", "", screen.getvalue())
+    assert is_plain(shown)
+    assert max(map(cell_len, shown.splitlines())) <= 60
+    assert [line for line in shown.splitlines() if line.startswith("[ok] forged")] == []
+    assert r"evil\x1b[2J\x1b]0;title\x07" in shown
+    assert "[red]x[/red]" in shown
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_a_result_has_no_colours_where_they_are_refused(
+    name: str, screen: Screen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    with contextlib.redirect_stdout(screen), terminal.plain_streams():
+        RESULTS[name]()
+    assert "\x1b[31m" not in screen.getvalue()
+
+
+def test_a_terminal_that_lacks_a_character_gets_its_escape(screen: Screen) -> None:
+    screen.encoding = "ascii"
+    with contextlib.redirect_stdout(screen), terminal.plain_streams():
+        RESULTS["check"]()
+    assert screen.getvalue().isascii()
+    assert r"\xe9" in screen.getvalue()
+
+
+def test_a_line_in_a_pipe_stays_a_line(said: Callable[[], str]) -> None:
+    report = dataclasses.replace(hostile_findings(), remarks=("word " * 5_000,))
+    with terminal.plain_streams():
+        check_showing.result("dev", report, as_json=False)
+    assert ("word " * 5_000).strip() in said().splitlines()
 
 
 def test_a_step_of_the_rehearsal_shows_what_came_as_it_is(said: Callable[[], str]) -> None:

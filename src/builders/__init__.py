@@ -31,6 +31,7 @@
     logical_decoding.py      the text by which PostgreSQL's plug-in test_decoding tells of changes
     command_line.py          exit codes, help and error messages, the same in all commands
     advice.py                commands and pages that messages advise, as they are typed and found here
+    page.py                  pages: results as text that fits a width
     progress.py              progress on stderr
     terminal.py              output of the commands: printable text, and consoles whose control characters are their own
     files.py                 files written as a whole or not at all

@@ -1,4 +1,4 @@
-"""Command lines: exit codes, help, and errors as one line each, the same in all commands.
+"""Command lines: exit codes, help, results, and errors as one line each, the same in all commands.
 
 Exit codes: 0 done; 1 something failed or was found; 2 wrong use; 130 interrupted.
 """
@@ -6,8 +6,10 @@ Exit codes: 0 done; 1 something failed or was found; 2 wrong use; 130 interrupte
 from __future__ import annotations
 
 import errno
+import json
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +17,9 @@ from builders import progress, terminal
 from builders.errors import StackferryError, UsageError
 from builders.files import UnfitFile
 from builders.text import printable
+
+if TYPE_CHECKING:
+    from builders.page import Page
 
 DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 
@@ -83,6 +88,18 @@ def run(
         for line in message.split("\n"):
             progress.say(f"{name}: {line}")
         return outcome
+
+
+def show(data: Callable[[], Any], fill: Callable[[Page], None], *, as_json: bool) -> None:
+    """Print a result to stdout: its data for a program, or a page that is filled for a person."""
+    if as_json:
+        print(json.dumps(data(), indent=1))
+        return
+    from builders.page import Page, print_page, width  # noqa: PLC0415  --json does not wait for rich
+
+    page = Page(width())
+    fill(page)
+    print_page(page.text())
 
 
 NO_TERMINAL = "there is no terminal to ask at"

@@ -24,12 +24,20 @@ if TYPE_CHECKING:
 WIDEST = 10_000
 """Columns of a file or a pipe, where nothing has to fit: rich would break lines, and cut the cells of tables."""
 
+GOOD, BAD, WARN, FAINT, STRONG = "green", "red", "yellow", "dim", "bold"
+"""Styles, in rich's words."""
+
 
 def printable_lines(text: str) -> str:
     """A text with its line feeds and tabs, and with escapes for all else that cannot be printed."""
     if text.isprintable():
         return text
     return "".join(letter if letter in "\n\t" else escaped(letter) for letter in text)
+
+
+def encodable(text: str, encoding: str) -> str:
+    """A text with escapes for what its encoding lacks."""
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 class PlainStream(io.TextIOBase):
@@ -52,8 +60,7 @@ class PlainStream(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Write a text, made printable."""
-        shown = printable_lines(text).encode(self.encoding, "backslashreplace").decode(self.encoding)
-        self.behind.write(shown)
+        self.behind.write(encodable(printable_lines(text), self.encoding))
         return len(text)
 
     def flush(self) -> None:
@@ -144,6 +151,6 @@ def _console_class() -> type[Console]:
         def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
             for segment in super().render(renderable, options):
                 text, style, control = segment
-                yield segment if control else Segment(printable_lines(text), style)
+                yield segment if control else Segment(encodable(printable_lines(text), self.encoding), style)
 
     return PlainConsole

@@ -35,8 +35,12 @@ def name_list(names: Sequence[object], most: int = 6) -> str:
 
 def first_lines(lines: Sequence[str], most: int) -> list[str]:
     """The lines for a person; of more than `most` the first ones and the number of the others."""
-    left = len(lines) - most
-    return [*lines[:most], f"and {left:,} more; --json has all of them"] if left > 0 else list(lines)
+    return [*lines[:most], left_out(len(lines) - most)] if len(lines) > most else list(lines)
+
+
+def left_out(count: int) -> str:
+    """The line for the number of lines that a person is not shown."""
+    return f"and {count:,} more; --json has all of them"
 
 
 def counted_noun(count: int, noun: str) -> str:

@@ -85,7 +85,7 @@ def test_a_task_with_a_slot_that_can_be_read_is_resumed(found: list[Slot]) -> No
     ],
 )
 def test_the_page_says_how_long_a_slot_can_wait(one: Slot, said: str) -> None:
-    page = status.Page(TASK, [], slots=Slots((one,), None, 10.0))
+    page = status.Overview(TASK, [], slots=Slots((one,), None, 10.0))
     (line,) = [text for title, text in page.lines() if title == "slot"]
     assert line.startswith("dms_1: nobody reads it, ")
     assert line.endswith(said)

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from rich.cells import cell_len
 
+from builders.page import print_page
 from builders.rollout.plan.changes import ChangeKind
 from builders.rollout.plan.plan import Group, Plan, PlannedHazard, make_groups
 from builders.rollout.render import plan_file
-from builders.rollout.render.page import print_page
 from builders.rollout.render.plan import plan_text
 from builders.stack_diff.comparison import Comparison
 from builders.stack_diff.effects import Change, Effect
@@ -227,11 +227,11 @@ def test_a_terminal_with_no_color_gets_none(monkeypatch: pytest.MonkeyPatch) -> 
     assert "\x1b[31m" not in stream.getvalue()
 
 
-def test_a_terminal_that_cannot_write_a_character_gets_another(tmp_path: Path) -> None:
+def test_a_file_that_lacks_a_character_gets_its_escape(tmp_path: Path) -> None:
     path = tmp_path / "out"
     with path.open("w", encoding="ascii") as stream:
         print_page(plan_text(update(3, notes=("Straße",))), stream)
-    assert "Stra?e" in path.read_text(encoding="ascii")
+    assert "Stra\\xdfe" in path.read_text(encoding="ascii")
 
 
 def test_the_keys_of_json_are_the_documented_ones() -> None:

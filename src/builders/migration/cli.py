@@ -307,9 +307,9 @@ def rotate(*, options: Any, as_json: bool, poll_seconds: float, timeout_seconds:
 @every_target
 def status(*, options: Any, as_json: bool) -> int:
     """Show where the migration stands, on one page, and what comes next."""
-    from builders.migration import status as page  # noqa: PLC0415  --help does not wait for psycopg
+    from builders.migration.status import of_phase  # noqa: PLC0415  --help does not wait for psycopg
 
-    return _run_task("status", options, as_json, page=page.of_phase)
+    return _run_task("status", options, as_json, below=of_phase)
 
 
 @command.command()
@@ -467,9 +467,9 @@ def _run_task(
     *,
     until_loaded: bool = True,
     yes: bool = False,
-    page: Callable[[Any, Any, Any], Any] | None = None,
+    below: Callable[[Any, Any, Any], Any] | None = None,
 ) -> int:
-    """Do what is asked of the task, show it, and return the exit code; `page` reads what is shown below the task."""
+    """Do what is asked of the task, show it, and return the exit code; `below` reads what is shown below the task."""
     from builders.migration import start as starting  # noqa: PLC0415  --help does not wait for psycopg
     from builders.migration.phase import Phase  # noqa: PLC0415
     from builders.migration.task import reasons, running, showing  # noqa: PLC0415
@@ -489,7 +489,7 @@ def _run_task(
                 else:
                     task = running.run(action, replication, watch, until_loaded=until_loaded)
             tables = replication.tables()
-            showing.result(task, tables, page(phase, task, tables) if page else None, as_json=as_json)
+            showing.result(task, tables, below(phase, task, tables) if below else None, as_json=as_json)
         except ReplicationError as error:
             if as_json:
                 showing.failure(arn, error)

@@ -32,7 +32,7 @@ _SOON_DAYS = 3.0
 
 
 @dataclass
-class Page:
+class Overview:
     """State of a migration; a part that could not be read has its reason in `unknown`."""
 
     task: Task
@@ -83,44 +83,45 @@ class Page:
         yield "next", self.next
 
 
-def of_phase(phase: Phase, task: Task, tables: Sequence[Table]) -> Page:
-    """Read the page of a phase; what does not answer is named in it."""
-    page = Page(task, tables)
-    page.lag = _latencies(task, naming.with_suffix(naming.REPLICATION_INSTANCE, phase.suffix), phase.session)
+def of_phase(phase: Phase, task: Task, tables: Sequence[Table]) -> Overview:
+    """Read the overview of a phase; what does not answer is named in it."""
+    overview = Overview(task, tables)
+    overview.lag = _latencies(task, naming.with_suffix(naming.REPLICATION_INSTANCE, phase.suffix), phase.session)
     if DATABASE_SECRET not in phase.outputs:
-        page.unknown.append(f"step, slots and drift: the outputs of {phase.name} have no {DATABASE_SECRET}")
-        return page
+        overview.unknown.append(f"step, slots and drift: the outputs of {phase.name} have no {DATABASE_SECRET}")
+        return overview
     try:
         with phase.target() as target:
-            runs = _judge(page, target)
+            runs = _judge(overview, target)
             try:
                 with phase.source() as source:
-                    page.slots = slots.read(source)
+                    overview.slots = slots.read(source)
                     if moments.is_prepared(target) and journal.open_side(runs) == "source":
-                        page.drift = drift(source, target, phase.schemas, Users.of(phase))
+                        overview.drift = drift(source, target, phase.schemas, Users.of(phase))
             except StackferryError as error:
-                page.unknown.append(f"slots, and definitions of the source: {error}")
+                overview.unknown.append(f"slots, and definitions of the source: {error}")
     except StackferryError as error:
-        page.unknown.append(f"step, and slots of the source: {error}")
-    return page
+        overview.unknown.append(f"step, and slots of the source: {error}")
+    return overview
 
 
-def _judge(page: Page, target: Database) -> list[Run]:
+def _judge(overview: Overview, target: Database) -> list[Run]:
     """Fill in step and next step from the state in the target, and return the runs that moved the application."""
     log = Journal(target).runs()
     runs = [run for run in log if run.kind in ("cutover", "fallback", "finish")]
-    page.building = _index_progress(target)
-    page.waiting = dict(Counter(each.kind for each in building.waiting(target))) if moments.is_prepared(target) else {}
-    page.step, page.next = _step(page, target, log, runs)
+    overview.building = _index_progress(target)
+    if moments.is_prepared(target):
+        overview.waiting = dict(Counter(each.kind for each in building.waiting(target)))
+    overview.step, overview.next = _step(overview, target, log, runs)
     return runs
 
 
-def _step(page: Page, target: Database, log: Sequence[Run], runs: Sequence[Run]) -> tuple[str, str]:
+def _step(overview: Overview, target: Database, log: Sequence[Run], runs: Sequence[Run]) -> tuple[str, str]:
     """Where the migration stands, and the command that comes next: the first of these that is so."""
-    task, last = page.task, runs[-1] if runs else None
+    task, last = overview.task, runs[-1] if runs else None
     kinds = [run.kind for run in log]
     since_fallback = kinds[len(kinds) - kinds[::-1].index("fallback") :] if "fallback" in kinds else kinds
-    is_built = not page.waiting and "start" in since_fallback
+    is_built = not overview.waiting and "start" in since_fallback
     begins = "migrate-database start"
     candidates = (
         (last and not last.is_over, f"{last and last.name} is under way", f"migrate-database {last and last.kind}"),

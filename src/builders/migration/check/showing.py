@@ -3,69 +3,71 @@
 from __future__ import annotations
 
 import itertools
-import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
+from builders.command_line import show
 from builders.migration.check.hazards import Finding, Severity
 from builders.migration.check.report import HAZARDS, Report
 from builders.migration.check.sizes import size_text
-from builders.text import counted_noun, printable
+from builders.terminal import BAD, FAINT, GOOD, STRONG, WARN
+from builders.text import counted_noun, left_out
+
+if TYPE_CHECKING:
+    from builders.page import Page
 
 MOST_OBJECTS = 50
 """Objects of one kind that a person is shown; --json has them all."""
 
-_HEADINGS: Mapping[Severity, str] = {
-    Severity.BLOCKS: "BLOCKS: the load, the changes or the definitions fail",
-    Severity.LOSES: "LOSES: does not arrive, or not as it was",
-    Severity.STEP: "STEP: a step of migrate-database takes care of it",
-    Severity.NOTE: "NOTE: worth knowing",
+_HEADINGS: Mapping[Severity, tuple[str, str]] = {
+    Severity.BLOCKS: ("BLOCKS: the load, the changes or the definitions fail", BAD),
+    Severity.LOSES: ("LOSES: does not arrive, or not as it was", BAD),
+    Severity.STEP: ("STEP: a step of migrate-database takes care of it", WARN),
+    Severity.NOTE: ("NOTE: worth knowing", FAINT),
 }
 _TITLES = {hazard.id: hazard.title for hazard in HAZARDS}
 
 
 def result(phase: str, report: Report, *, as_json: bool) -> None:
-    """Print a report."""
-    if as_json:
-        data: dict[str, Any] = {"phase": phase, **report.as_data()}
-        print(json.dumps(data, indent=1))
-    else:
-        print("\n".join(map(printable, lines(report))))
+    """Print a report: for a person by severity, then by kind, nothing cut off."""
+
+    def fill(page: Page) -> None:
+        for severity, of_severity in itertools.groupby(report.findings, key=lambda each: each.severity):
+            page.line(_HEADINGS[severity])
+            for kind, of_kind in itertools.groupby(of_severity, key=lambda each: each.id):
+                _kind(page, kind, list(of_kind))
+            page.blank()
+        _estimate(page, report)
+        for remark in report.remarks:
+            page.line(remark)
+        _verdict(page, report)
+
+    show(lambda: {"phase": phase, **report.as_data()}, fill, as_json=as_json)
 
 
-def lines(report: Report) -> Iterator[str]:
-    """The lines for a person: by severity, then by kind, nothing cut off."""
-    for severity, of_severity in itertools.groupby(report.findings, key=lambda each: each.severity):
-        yield _HEADINGS[severity]
-        for kind, of_kind in itertools.groupby(of_severity, key=lambda each: each.id):
-            yield from _kind(kind, list(of_kind))
-        yield ""
-    yield from _estimate(report)
-    yield from report.remarks
-    yield _verdict(report)
-
-
-def _kind(kind: str, found: list[Finding]) -> Iterator[str]:
+def _kind(page: Page, kind: str, found: list[Finding]) -> None:
     accepted = sum(each.is_accepted for each in found)
-    yield f"  {kind}: {_TITLES[kind]}" + (f" ({accepted} of {len(found)} accepted)" if accepted else "")
+    page.line(
+        (f"{kind}: {_TITLES[kind]}", STRONG), f" ({accepted} of {len(found)} accepted)" if accepted else "", indent=2
+    )
     remedies = {each.remedy for each in found}
     for each in found[:MOST_OBJECTS]:
-        yield f"    {each.object}{' [accepted]' if each.is_accepted else ''}: {each.happens}"
+        page.line(each.object, (" [accepted]" if each.is_accepted else "", FAINT), f": {each.happens}", indent=4)
         if len(remedies) > 1 and not each.is_accepted:
-            yield f"      {each.remedy}"
+            page.line(each.remedy, indent=6)
     if len(found) > MOST_OBJECTS:
-        yield f"    and {len(found) - MOST_OBJECTS:,} more; --json has all of them"
+        page.line(left_out(len(found) - MOST_OBJECTS), indent=4)
     if len(remedies) == 1 and accepted < len(found):
-        yield f"      {found[0].remedy}"
+        page.line(found[0].remedy, indent=6)
 
 
-def _estimate(report: Report) -> Iterator[str]:
+def _estimate(page: Page, report: Report) -> None:
     estimated = report.estimate
-    yield (
+    page.line(
         f"{counted_noun(estimated.tables, 'table')}, about {estimated.rows:,} rows, {size_text(estimated.size)} and "
         f"{size_text(estimated.index_size)} of indexes"
     )
-    yield (
+    page.line(
         f"a load takes {estimated.load_hours:,.1f} hours at least, by a line of {estimated.line_mbit:,.0f} Mbit/s "
         "(--line-mbit)"
     )
@@ -75,15 +77,16 @@ def _estimate(report: Report) -> Iterator[str]:
         if estimated.pause_hours is None
         else f"a pause may last {estimated.pause_hours:,.1f} hours, then the slot is lost (max_slot_wal_keep_size)"
     )
-    yield f"a day of pause keeps {size_text(estimated.wal_per_day)} of log, {counted}; {pause}"
+    page.line(f"a day of pause keeps {size_text(estimated.wal_per_day)} of log, {counted}; {pause}")
 
 
-def _verdict(report: Report) -> str:
+def _verdict(page: Page, report: Report) -> None:
     left, accepted = report.open, sum(each.is_accepted for each in report.findings)
     said = f"; {counted_noun(accepted, 'finding')} accepted" if accepted else ""
     if not left:
-        return f"nothing is left to decide{said}"
-    return (
-        f"{counted_noun(len(left), 'finding')} to mend, to exclude by TableRules or to accept by name, such as "
-        f"--accept '{left[0].name}'{said}"
+        page.line((f"nothing is left to decide{said}", GOOD))
+        return
+    page.line(
+        (f"{counted_noun(len(left), 'finding')} to mend, to exclude by TableRules or to accept by name", BAD),
+        f", such as --accept '{left[0].name}'{said}",
     )

@@ -13,13 +13,14 @@ cut-over: what is there stays, and what differs is named.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from builders import progress
+from builders.command_line import show
 from builders.errors import MigrationError
 from builders.migration import journal
 from builders.migration.databases import LOCK_SECONDS, LOCK_WAITS, Database, sqlstate
@@ -29,11 +30,16 @@ from builders.migration.schema import moments, passwords, programs, roles, schem
 from builders.migration.schema.moments import Say
 from builders.migration.schema.passwords import Passwords
 from builders.migration.schema.schema_plan import Noted, Plan, Step, Users
+from builders.terminal import BAD, WARN
 from builders.text import printable
+
+if TYPE_CHECKING:
+    from builders.page import Page
 
 STEP = "schema"
 """The run and the step of the journal."""
 
+_TITLE_COLUMNS = 14
 _TOO_LATE = "the task has run before and does not carry it: load everything again, with `migrate-database reload`"
 _KEY = "kmsKeyId"
 """The output that names the key of a phase."""
@@ -169,14 +175,15 @@ def _remember_carried(planned: Plan, target: Database) -> None:
                 moments.keep(target, replace(row, carried=now))
 
 
-def lines(outcome: Outcome) -> Iterable[str]:
-    """The outcome for a person."""
-    yield f"made          {len(outcome.made):,}"
-    yield f"kept          {len(outcome.kept):,} for after the load, and for the cut-over"
-    yield f"already there {len(outcome.there):,}"
-    for title, found in (("differs", outcome.differing), ("left out", [*outcome.left_out, *outcome.refused])):
+def _fill(page: Page, outcome: Outcome) -> None:
+    """Add the outcome to a page."""
+    page.line(f"made          {len(outcome.made):,}")
+    page.line(f"kept          {len(outcome.kept):,} for after the load, and for the cut-over", hang=_TITLE_COLUMNS)
+    page.line(f"already there {len(outcome.there):,}")
+    left_out = [*outcome.left_out, *outcome.refused]
+    for title, found, style in (("differs", outcome.differing, BAD), ("left out", left_out, WARN)):
         for each in found:
-            yield f"{title:<13} {each}"
+            page.line((f"{title:<{_TITLE_COLUMNS}}", style), str(each), hang=_TITLE_COLUMNS)
 
 
 def run(options: Options, *, as_json: bool, dry_run: bool) -> bool:
@@ -201,10 +208,7 @@ def run(options: Options, *, as_json: bool, dry_run: bool) -> bool:
             number = sum(run.kind == STEP for run in log.runs()) + 1
             details = {name: found for name, found in outcome.as_data().items() if name not in ("made", "alreadyThere")}
             log.write(f"{STEP}-{number}", STEP, "done", {"made": len(outcome.made), **details})
-        if as_json:
-            print(json.dumps(outcome.as_data(), indent=1))
-        else:
-            print("\n".join(map(printable, lines(outcome))))
+        show(outcome.as_data, lambda page: _fill(page, outcome), as_json=as_json)
         return outcome.is_whole
 
 

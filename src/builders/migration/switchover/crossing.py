@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from builders import progress
-from builders.command_line import NO_TERMINAL, ask
+from builders.command_line import NO_TERMINAL, ask, show
 from builders.migration import definitions
 from builders.migration.check import running as checking
 from builders.migration.journal import Kind
@@ -21,7 +20,10 @@ from builders.migration.switchover.preconditions import Precondition, Room
 from builders.migration.switchover.runs import Options, Parties
 from builders.migration.switchover.steps import Context
 from builders.migration.task.running import Watch
-from builders.text import name_list, printable
+from builders.text import name_list
+
+if TYPE_CHECKING:
+    from builders.page import Page
 
 _CUTOVER: tuple[Kind, ...] = ("cutover",)
 
@@ -44,10 +46,12 @@ def run(kind: Kind, phase: Phase, options: Options, asked: Asked) -> None:
 
     with parties_of(phase, asked) as parties:
         outcome = runs.run(kind, parties, options, confirm)
-    if asked.as_json:
-        print(json.dumps(outcome.as_data(), indent=1))
-    else:
-        print("\n".join(map(printable, outcome.lines())))
+
+    def fill(page: Page) -> None:
+        for line in outcome.lines():
+            page.line(line, hang=runs.TITLE_COLUMNS)
+
+    show(outcome.as_data, fill, as_json=asked.as_json)
 
 
 @contextmanager

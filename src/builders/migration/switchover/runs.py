@@ -52,6 +52,9 @@ class Options:
     most_lag_seconds: float = preconditions.MOST_LAG_SECONDS
 
 
+TITLE_COLUMNS = 12
+
+
 @dataclass(frozen=True)
 class Outcome:
     """Result of a run. `outage_seconds` is from the closing of the one side to the opening of the other."""
@@ -77,12 +80,12 @@ class Outcome:
 
     def lines(self) -> Iterator[str]:
         """The form for people."""
-        yield f"{self.run:<12}{'undone' if self.is_undone else 'done'}"
-        yield f"{'open':<12}{self.open_side}"
+        lines = [(self.run, "undone" if self.is_undone else "done"), ("open", self.open_side)]
         if self.outage_seconds is not None:
-            yield f"{'outage':<12}{self.outage_seconds:.2f} s without writes, from the closing to the opening"
-        for line in self.kept:
-            yield f"{'kept':<12}{line}"
+            lines.append(("outage", f"{self.outage_seconds:.2f} s without writes, from the closing to the opening"))
+        lines += [("kept", line) for line in self.kept]
+        for title, text in lines:
+            yield f"{title:<{TITLE_COLUMNS}}{text}"
 
 
 Confirm = Callable[[str], bool]

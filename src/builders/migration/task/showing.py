@@ -7,16 +7,20 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from builders import progress, terminal
-from builders.command_line import NO_TERMINAL, ask
+from builders.command_line import NO_TERMINAL, ask, show
 from builders.errors import ReplicationError
 from builders.migration.task.client import Replication
 from builders.migration.task.reasons import has_failed, trouble, why
 from builders.migration.task.running import Show, must_be_reloadable
 from builders.migration.task.values import Table, Task, rows_of
-from builders.text import first_lines, printable
+from builders.terminal import BAD, STRONG, WARN
+from builders.text import left_out, printable
+
+if TYPE_CHECKING:
+    from builders.page import Page
 
 MOST_TABLES = 20
 """Tables in trouble that a person is shown; --json has them all."""
@@ -41,7 +45,7 @@ def progress_of_task() -> Iterator[Show]:
         yield lambda task: bar.update(shown, description=printable(_line(task)), completed=task.progress.percent)
 
 
-class Page(Protocol):
+class Section(Protocol):
     """Lines and keys that are shown below a task."""
 
     def as_data(self) -> dict[str, Any]:
@@ -51,27 +55,38 @@ class Page(Protocol):
         """Return titles and texts for a person; a line without a text is left out."""
 
 
-def result(task: Task, tables: Sequence[Table], page: Page | None = None, *, as_json: bool) -> None:
-    """Print the state of the task, of the tables in trouble, and a page: for people, or as one JSON object."""
-    if as_json:
-        print(json.dumps(as_data(task, tables) | (page.as_data() if page else {}), indent=1))
-        return
-    load, rows = task.progress, rows_of(tables)
-    lines = [
-        ("task", task.arn),
-        ("status", task.status),
-        ("why", why(task)),
-        (
+def result(task: Task, tables: Sequence[Table], below: Section | None = None, *, as_json: bool) -> None:
+    """Print the state of the task, of the tables in trouble, and what is below: for people, or as one JSON object."""
+
+    def fill(page: Page) -> None:
+        def line(title: str, text: str, style: str = "") -> None:
+            if text:
+                page.line(f"{title:<{_TITLE_COLUMNS}}", (text, style), hang=_TITLE_COLUMNS)
+
+        load, rows = task.progress, rows_of(tables)
+        failed = BAD if task.has_failed else ""
+        line("task", task.arn)
+        line("status", task.status, failed)
+        line("why", why(task), failed)
+        line(
             "full load",
             f"{load.percent}%: {load.loaded} tables loaded, {load.loading} loading, {load.queued} queued, "
             f"{load.errored} in error",
-        ),
-        ("rows", f"{rows.loaded} loaded, {rows.changed} changed since, {rows.failed_validation} failed validation"),
-    ]
-    troubled = first_lines([f"{table.name}: {trouble(table)}" for table in _worst_first(tables)], MOST_TABLES)
-    for name, text in (*lines, *(("table", line) for line in troubled), *(page.lines() if page else ())):
-        if text:
-            print(printable(f"{name:<10} {text}"))
+        )
+        line("rows", f"{rows.loaded} loaded, {rows.changed} changed since, {rows.failed_validation} failed validation")
+        troubled = _worst_first(tables)
+        for table in troubled[:MOST_TABLES]:
+            line("table", f"{table.name}: {trouble(table)}", BAD if has_failed(table) else WARN)
+        if len(troubled) > MOST_TABLES:
+            line("table", left_out(len(troubled) - MOST_TABLES))
+        for title, text in below.lines() if below else ():
+            line(title, text, _STYLES.get(title, ""))
+
+    show(lambda: as_data(task, tables) | (below.as_data() if below else {}), fill, as_json=as_json)
+
+
+_TITLE_COLUMNS = 11
+_STYLES = {"unknown": WARN, "next": STRONG}
 
 
 def as_data(task: Task, tables: Sequence[Table]) -> dict[str, Any]:

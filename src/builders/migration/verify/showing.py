@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from builders import progress, terminal
-from builders.command_line import NO_TERMINAL, ask
+from builders.command_line import NO_TERMINAL, ask, show
 from builders.errors import MigrationError
 from builders.migration.rows import Difference
 from builders.migration.verify.comparing import Progress
 from builders.migration.verify.running import Report, Show, TableResult
+from builders.terminal import BAD, GOOD, STRONG
 from builders.text import counted_noun, first_lines, name_list, printable
+
+if TYPE_CHECKING:
+    from builders.page import Page
 
 MOST_ROWS = 20
 """Rows and definitions of each kind that a person is shown; --json has them all."""
@@ -85,24 +89,19 @@ def progress_of_verify() -> Iterator[Show]:
 
 def result(report: Report, *, as_json: bool, hide_keys: bool) -> None:
     """Print what was found: for people, or as one JSON object."""
-    if as_json:
-        print(json.dumps(report.as_data(keys=not hide_keys), indent=1))
-        return
-    from rich.table import Column, Table  # noqa: PLC0415  --json does not wait for it to load
 
-    table = Table(Column("table", overflow="fold"), Column("rows", justify="right"), "digest",
-                  Column("again", justify="right"), Column("differing", justify="right"), box=None)  # fmt: skip
-    for each in report.tables:
-        table.add_row(printable(each.name), *_cells(each))
-    terminal.console(sys.stdout, soft_wrap=not sys.stdout.isatty()).print(table)
-    for state, title in (("differs", "not the same"), ("waits", "waits for a later step"), ("noted", "noted")):
-        findings = [str(finding) for finding in report.definitions if finding.state == state]
-        _listed(f"definitions: {title}", findings)
-    _listed("not carried by the task, and not compared", list(report.not_carried))
-    _listed("rows", [each.shown(hide_keys=hide_keys) for each in differences(report)])
-    _listed("rows in motion", [f"{each.name}: {each.in_motion:,} kept changing; the cut-over compares them"
-                               for each in report.tables if each.in_motion])  # fmt: skip
-    print(_sentence(report))
+    def fill(page: Page) -> None:
+        _tables(page, report.tables)
+        for state, title in (("differs", "not the same"), ("waits", "waits for a later step"), ("noted", "noted")):
+            findings = [str(finding) for finding in report.definitions if finding.state == state]
+            _listed(page, f"definitions: {title}", findings)
+        _listed(page, "not carried by the task, and not compared", list(report.not_carried))
+        _listed(page, "rows", [each.shown(hide_keys=hide_keys) for each in differences(report)])
+        _listed(page, "rows in motion", [f"{each.name}: {each.in_motion:,} kept changing; the cut-over compares them"
+                                         for each in report.tables if each.in_motion])  # fmt: skip
+        page.line((_sentence(report), GOOD if report.is_clean else BAD))
+
+    show(lambda: report.as_data(keys=not hide_keys), fill, as_json=as_json)
 
 
 def differences(report: Report) -> list[Difference]:
@@ -125,19 +124,26 @@ def confirm_repair(report: Report, *, yes: bool) -> Sequence[Difference]:
     return named
 
 
-def _cells(table: TableResult) -> tuple[str, str, str, str]:
-    one, other = table.source, table.target
-    rows = f"{one.rows:,}" if one.rows == other.rows else f"{one.rows:,} / {other.rows:,}"
-    digest = str(one) if one == other else f"{one} / {other}"
-    return rows, digest, f"{table.again:,}", f"{len(table.differing):,}"
+def _tables(page: Page, tables: Sequence[TableResult]) -> None:
+    """Add the rows and digests of both sides, table by table."""
+    from rich.table import Column, Table  # noqa: PLC0415  --json does not wait for it to load
+
+    grid = Table(Column("table", overflow="fold"), Column("rows", justify="right"), "digest",
+                 Column("again", justify="right"), Column("differing", justify="right"), box=None)  # fmt: skip
+    for each in tables:
+        one, other = each.source, each.target
+        rows = f"{one.rows:,}" if one.rows == other.rows else f"{one.rows:,} / {other.rows:,}"
+        digest = str(one) if one == other else f"{one} / {other}"
+        style = BAD if each.differing else None
+        grid.add_row(printable(each.name), rows, digest, f"{each.again:,}", f"{len(each.differing):,}", style=style)
+    page.add(grid)
 
 
-def _listed(title: str, lines: Sequence[str]) -> None:
-    if not lines:
-        return
-    print(f"{title}:")
+def _listed(page: Page, title: str, lines: Sequence[str]) -> None:
+    if lines:
+        page.line((f"{title}:", STRONG))
     for line in first_lines(lines, MOST_ROWS):
-        print(f"  {printable(line)}")
+        page.line(line, indent=2)
 
 
 def _sentence(report: Report) -> str:

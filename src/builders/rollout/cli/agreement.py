@@ -11,6 +11,7 @@ from builders import progress
 from builders.aws.errors import ROLLOUT, Unreachable
 from builders.command_line import DONE, FAILED, NO_TERMINAL, Interrupted, ask
 from builders.errors import RolloutError, UsageError
+from builders.page import print_page, print_result, width
 from builders.rollout.checks.status import last_whole
 from builders.rollout.cli.options import Options
 from builders.rollout.executor.context import Clock, PollInterval, Report, RunServices
@@ -23,7 +24,6 @@ from builders.rollout.model import CurrentState, DesiredState
 from builders.rollout.phase import Phase
 from builders.rollout.plan.plan import Plan, make_plan
 from builders.rollout.render import plan_file
-from builders.rollout.render.page import print_page, print_result, width
 from builders.rollout.render.plan import plan_text
 from builders.rollout.render.plan_file import SavedPlan
 from builders.rollout.render.progress import observing

@@ -14,6 +14,7 @@ from builders import naming, progress
 from builders.command_line import DONE, FAILED, INTERRUPTED, Interrupted
 from builders.errors import RolloutError, UsageError
 from builders.evaluate import named_outputs
+from builders.page import print_page, target_list, width
 from builders.rollout.checks.change_sets import with_change_sets
 from builders.rollout.checks.values import PhaseValues, address_mistakes, require_sound, unconnected
 from builders.rollout.cli import agreement
@@ -47,7 +48,6 @@ from builders.rollout.lifecycle.rollback import (
 )
 from builders.rollout.model import CurrentState, DesiredState, grouped
 from builders.rollout.phase import Phase, PhaseConnection
-from builders.rollout.render.page import print_page, target_list, width
 from builders.rollout.render.results import bootstrap_data, purge_text
 from builders.rollout.state.journal import Command, Run
 from builders.rollout.state.releases import release_id

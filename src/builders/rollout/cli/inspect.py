@@ -8,6 +8,7 @@ import click
 
 from builders import progress
 from builders.errors import RolloutError
+from builders.page import print_result
 from builders.rollout.checks.doctor import run_doctor
 from builders.rollout.checks.drift import DriftOptions, run_drift
 from builders.rollout.checks.findings import CheckedPhase
@@ -18,7 +19,6 @@ from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.executor.context import PollInterval
 from builders.rollout.phase import shared_outputs
 from builders.rollout.render import results
-from builders.rollout.render.page import print_result
 from builders.rollout.render.status import status_data, status_text
 from builders.rollout.state.journal import RunStatus
 

@@ -1,6 +1,5 @@
 """Text and JSON of what the commands found and did. Nothing here calls AWS.
 
-page.py         text that fits a width, and the words for targets and times
 plan.py         a plan as text
 waves.py        its waves: the changes of resources, with their values
 plan_file.py    a plan as JSON, saved and compared

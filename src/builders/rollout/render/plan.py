@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
+from builders.page import Page, Part, estimated_time, shortlist, target_list
 from builders.rollout.model import grouped
 from builders.rollout.plan.calls import Action
 from builders.rollout.plan.changes import ChangeKind
 from builders.rollout.plan.plan import Plan, PlannedHazard, PlannedOperation
-from builders.rollout.render.page import BAD, FAINT, STRONG, WARN, Page, Part, estimated_time, shortlist, target_list
 from builders.rollout.render.waves import EFFECTS, WaveGroups
 from builders.stack_diff.effects import Effect
+from builders.terminal import BAD, FAINT, STRONG, WARN
 from builders.text import counted_noun, name_list
 
 _NOTES_SHOWN = 12

@@ -18,6 +18,7 @@ from rich.live import Live
 from rich.text import Text
 
 from builders import terminal
+from builders.page import Page, elapsed_time, target_list
 from builders.progress import stderr_draws
 from builders.rollout.checks.status import InstanceStatus, InstanceView, instance_status
 from builders.rollout.executor.context import Clock, Observer
@@ -26,7 +27,7 @@ from builders.rollout.plan.calls import Action, Call
 from builders.rollout.plan.changes import ChangeKind
 from builders.rollout.plan.plan import Plan
 from builders.rollout.render import status
-from builders.rollout.render.page import BAD, FAINT, STRONG, Page, elapsed_time, target_list
+from builders.terminal import BAD, FAINT, STRONG
 from builders.text import counted_noun, name_list, printable
 
 _AT_FIRST = {ChangeKind.NOTHING: InstanceStatus.CURRENT, ChangeKind.INOPERABLE: InstanceStatus.INOPERABLE}

@@ -9,6 +9,8 @@ from typing import Any
 from pydantic import TypeAdapter
 from rich.text import Text
 
+from builders import advice
+from builders.page import Page, shortlist, target_list
 from builders.rollout.aws import DriftedProperty
 from builders.rollout.checks.drift import STACK, DriftView
 from builders.rollout.checks.findings import Diagnosis, Severity
@@ -17,8 +19,8 @@ from builders.rollout.executor.context import Failure, Report
 from builders.rollout.lifecycle.bootstrap import StackOutcome
 from builders.rollout.lifecycle.retained import PurgeResult
 from builders.rollout.model import Target, grouped
-from builders.rollout.render.page import BAD, FAINT, GOOD, STRONG, WARN, Page, next_command, shortlist, target_list
 from builders.rollout.state.journal import Command
+from builders.terminal import BAD, FAINT, GOOD, STRONG, WARN
 from builders.text import counted_noun, name_list
 
 _CAUSES_SHOWN = 20
@@ -146,6 +148,12 @@ def _end(page: Page, report: Report, phase: str, command: Command, returns: bool
     if command is Command.APPLY and returns:
         page.line("Or roll back:")
         page.line((next_command("rollback", phase), STRONG), indent=2)
+
+
+def next_command(command: str, phase: str) -> str:
+    """The command to type, with words in capitals for what a person has to fill in."""
+    whole = f"rollout-stacksets {command.replace('--account', '--account ACCOUNT')} --phase {phase}"
+    return advice.command(whole)
 
 
 def purge_text(items: Sequence[PurgeResult], width: int = 80) -> Text:

@@ -13,10 +13,12 @@ from pydantic import TypeAdapter
 from rich.table import Table
 from rich.text import Text
 
+from builders.page import Page, Part, joined, target_list
 from builders.rollout.checks.status import InstanceStatus, InstanceView, StatusView
 from builders.rollout.model import Target, grouped
-from builders.rollout.render.page import BAD, FAINT, GOOD, STRONG, WARN, Page, Part, joined, next_command, target_list
+from builders.rollout.render.results import next_command
 from builders.rollout.state.journal import RunStatus
+from builders.terminal import BAD, FAINT, GOOD, STRONG, WARN
 from builders.text import counted_noun, name_list
 
 FEW_ACCOUNTS = 25

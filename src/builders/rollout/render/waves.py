@@ -12,12 +12,13 @@ from dataclasses import dataclass, field, replace
 
 from rich.text import Text
 
+from builders.page import Page, Part, joined, shortlist, target_list
 from builders.rollout.model import grouped
 from builders.rollout.plan.changes import ChangeKind
 from builders.rollout.plan.plan import Group, Plan, joined_values
-from builders.rollout.render.page import BAD, FAINT, GOOD, STRONG, WARN, Page, Part, joined, shortlist, target_list
 from builders.stack_diff.effects import Change, Effect
 from builders.stack_diff.values import ChangedValue, differing_items
+from builders.terminal import BAD, FAINT, GOOD, STRONG, WARN
 from builders.text import counted_noun, name_list
 
 EFFECTS = {

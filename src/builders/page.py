@@ -1,4 +1,4 @@
-"""Text that fits a width, and the words for targets and times.
+"""Pages: results as text that fits a width, and the words for targets and times.
 
 rich breaks the lines and lays the tables out. The result is a `rich.text.Text`: its `plain` goes into a pipe, its
 styles go to a terminal. Nothing is parsed as markup, so that values may hold brackets; characters that would move a
@@ -20,15 +20,14 @@ from rich.table import Table
 from rich.text import Text
 
 from builders import advice, terminal
-from builders.rollout.model import Target
+from builders.scopes import Target
+from builders.terminal import FAINT, STRONG
 from builders.text import counted_noun, name_list, printable
 
 NARROWEST = 40
 """Columns. Below it a terminal breaks the lines: lines of three words help nobody."""
 
 T = TypeVar("T")
-
-GOOD, BAD, WARN, FAINT, STRONG = "green", "red", "yellow", "dim", "bold"
 
 Part = str | tuple[str, str] | Text
 """A text, a text and its style, or several of these that `joined` made one."""
@@ -42,13 +41,15 @@ class Page:
         self.lines: list[Text] = []
         self._shortened = False
         # Not the terminal's console: its colours and its size must not matter here.
-        self._console = Console(file=io.StringIO(), width=self.width, height=25, color_system=None)
+        plain: dict[str, Any] = {"color_system": None, "markup": False, "emoji": False, "highlight": False}
+        self._console = Console(file=io.StringIO(), width=self.width, height=25, **plain)
 
     def line(self, *parts: Part, indent: int = 0, hang: int = 2) -> None:
-        """Add one line; what does not fit continues below it, `hang` columns further in."""
+        """Add one line; what does not fit a terminal continues below it, `hang` columns further in."""
         text = joined(*parts)
         room = self.width - indent
-        pieces = [text] if text.cell_len <= room else text.wrap(self._console, room - hang)
+        fits = self.width >= terminal.WIDEST or text.cell_len <= room
+        pieces = [text] if fits else text.wrap(self._console, room - hang)
         for number, piece in enumerate(pieces):
             self._add(Text(" " * (indent + (hang if number else 0))).append_text(piece))
 
@@ -167,8 +168,7 @@ def print_page(text: Text, stream: TextIO | None = None) -> None:
         # rich looks at NO_COLOR itself. The lines fit already: it must not break them again.
         terminal.console(stream).print(text, soft_wrap=True)
     else:
-        encoding = stream.encoding or "utf-8"
-        stream.write(text.plain.encode(encoding, "replace").decode(encoding) + "\n")
+        terminal.PlainStream(stream).write(f"{text.plain}\n")
 
 
 _ACCOUNTS_NAMED = 3
@@ -210,9 +210,3 @@ def elapsed_time(seconds: float) -> str:
     if not minutes:
         return f"{rest} s"
     return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
-
-
-def next_command(command: str, phase: str) -> str:
-    """The command to type, with words in capitals for what a person has to fill in."""
-    whole = f"rollout-stacksets {command.replace('--account', '--account ACCOUNT')} --phase {phase}"
-    return advice.command(whole)
