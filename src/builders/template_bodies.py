@@ -13,6 +13,7 @@ from typing import Any
 
 from builders.errors import EvaluationError
 from builders.evaluate import Evaluated, evaluate, no_echo_parameters
+from builders.intrinsics import arguments
 from builders.scopes import Target
 
 
@@ -273,6 +274,11 @@ def deletion_policy(resource: Mapping[str, Any]) -> str:
     alone = resource["Type"] == "AWS::RDS::DBInstance" and not resource.get("Properties", {}).get("DBClusterIdentifier")
     default = "Snapshot" if alone or resource["Type"] == "AWS::RDS::DBCluster" else "Delete"
     return str(resource.get("DeletionPolicy") or default)
+
+
+def has_transform(template: Mapping[str, Any]) -> bool:
+    """Return whether a template, as plain data, asks for a transform or a macro anywhere."""
+    return "Transform" in template or any(True for _ in arguments(template, "Fn::Transform"))
 
 
 @functools.lru_cache(maxsize=256)

@@ -17,10 +17,11 @@ from builders.rollout.checks.findings import CheckedPhase, CheckResult, Diagnosi
 from builders.rollout.checks.permissions import BOOTSTRAP
 from builders.rollout.checks.values import address_mistakes, unconnected
 from builders.rollout.model import Instance, Permissions, Status, Target, Values
-from builders.rollout.plan.hazards import has_transform, limit_hazards
+from builders.rollout.plan.hazards import limit_hazards
 from builders.rollout.state.journal import RunStatus
 from builders.scopes import Scope
 from builders.stack_diff.hazards import ROTATION_SCHEDULE
+from builders.template_bodies import has_transform
 from builders.text import name_list
 
 LOG_GROUP = '"AWS::Logs::LogGroup"'

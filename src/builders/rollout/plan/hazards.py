@@ -6,16 +6,12 @@ Pure.
 from __future__ import annotations
 
 import contextlib
-import functools
-import json
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Hashable, Iterator, Sequence
+from typing import NamedTuple
 
-from builders import resource_types
 from builders.errors import EvaluationError
 from builders.evaluate import no_echo_parameters, secret_values
-from builders.intrinsics import arguments
 from builders.naming import SECTION_LIMITS, TEMPLATE_LIMIT_BYTES
 from builders.rollout.model import (
     CurrentState,
@@ -25,15 +21,15 @@ from builders.rollout.model import (
     StackSetSpec,
     Target,
     Values,
-    grouped,
 )
 from builders.rollout.plan.changes import ChangeKind
 from builders.stack_diff.comparison import Comparison, compare
-from builders.stack_diff.effects import Change, custom_name
+from builders.stack_diff.effects import Change
 from builders.stack_diff.exports import Imports, changed_exports, imports_of
 from builders.stack_diff.hazards import Hazard, HazardKind, hazards_of, masked
+from builders.stack_diff.names import GivenName, name_conflicts, names_of
 from builders.stack_diff.values import ChangedValue, changed_values
-from builders.template_bodies import evaluate_template, parse_template
+from builders.template_bodies import has_transform, parse_template
 from builders.text import name_list
 
 Changes = tuple[tuple[Change, ...] | None, tuple[ChangedValue, ...]]
@@ -216,11 +212,6 @@ def limit_hazards(layer: str, template: str, permissions: Permissions) -> Iterat
             yield refused(HazardKind.SERVICE_MANAGED, name, message, remedy)
 
 
-def has_transform(template: Mapping[str, Any]) -> bool:
-    """Return whether a template, as plain data, asks for a transform or a macro anywhere."""
-    return "Transform" in template or any(True for _ in arguments(template, "Fn::Transform"))
-
-
 def new_parameter_hazards(spec: StackSetSpec, current: CurrentState) -> tuple[Hazard, ...]:
     """Parameters that instances do not have yet and whose desired values differ among them.
 
@@ -252,93 +243,3 @@ def new_parameter_hazards(spec: StackSetSpec, current: CurrentState) -> tuple[Ha
         )
         for name, targets in sorted(lacking.items())
     )
-
-
-class GivenName(NamedTuple):
-    """A name that the stack of a layer gives: `kind` is a resource type or "export"."""
-
-    layer: str
-    target: Target
-    logical_id: str
-    kind: str
-    name: str
-
-
-def name_conflicts(names: Iterable[GivenName]) -> tuple[Hazard, ...]:
-    """One hazard for each name that is given more than once where it can exist once."""
-    given = grouped((_scope(each), each) for each in names)
-    return tuple(_conflict(scope, sorted(each)) for scope, each in sorted(given.items()) if len(each) > 1)
-
-
-def _scope(name: GivenName) -> tuple[str, ...]:
-    """The name with where it can exist once: for all accounts, in an account, or in a region of it.
-
-    IAM user guide; CloudWatch user guide, "Using Amazon CloudWatch dashboards": they are not specific to a region.
-    """
-    whole = name.kind, name.name, *name.target
-    if name.kind == "AWS::S3::Bucket":
-        return whole[:2]
-    return whole[:3] if name.kind.startswith("AWS::IAM::") or name.kind == "AWS::CloudWatch::Dashboard" else whole
-
-
-def _conflict(scope: tuple[str, ...], names: list[GivenName]) -> Hazard:
-    first = names[0]
-    givers = [f"{each.layer}{'/' if each.logical_id else ''}{each.logical_id} at {each.target}" for each in names]
-    if len({each.layer for each in names}) > 1:
-        remedy = "give one of them another name"
-    elif scope[2:] == (first.target.account,):
-        remedy = "the name is the account's, not the region's: put the region into it"
-    else:
-        remedy = "put the account, the region or a suffix of its own into the name"
-    message = f"{first.kind} {first.name} is given more than once: {name_list(givers, 3)}"
-    resource = first.logical_id or first.name
-    return Hazard(HazardKind.NAME_CONFLICT, first.layer, resource, message, remedy, acknowledgeable=False)
-
-
-def names_of(layer: str, template: str, values: Values, target: Target) -> tuple[GivenName, ...]:
-    """The names that a stack gives. Raises `EvaluationError` where they cannot be computed."""
-    body, mentioned = _names_only(template, target.region)
-    deciding = frozenset((key, value) for key, value in values.items() if key in mentioned)
-    # Few names have the account in them: what has not is the same in thousands of accounts.
-    where = target if "AWS::AccountId" in mentioned else Target("", target.region)
-    return tuple(GivenName(layer, target, *given) for given in _given(body, deciding, where))
-
-
-@functools.lru_cache(maxsize=128)
-def _names_only(template: str, region: str) -> tuple[str, frozenset[str]]:
-    """A template with nothing but its names, and the parameters, pseudo parameters too, that decide on them."""
-    data = parse_template(template)
-    outputs = {
-        name: {key: body[key] for key in ("Export", "Condition") if key in body} | {"Value": ""}
-        for name, body in data.get("Outputs", {}).items()
-        if "Export" in body
-    }
-    resources = {name: _name_only(body, region) for name, body in data["Resources"].items()}
-    kept = {**data, "Rules": {}, "Resources": resources, "Outputs": outputs, "Parameters": {}, "Metadata": {}}
-    text, declared = json.dumps(kept), data.get("Parameters", {})
-    mentioned = frozenset(each for each in (*declared, "AWS::AccountId") if each in text)
-    parameters = {name: body for name, body in declared.items() if name in mentioned}
-    return json.dumps({**kept, "Parameters": parameters}), mentioned
-
-
-def _name_only(body: dict[str, Any], region: str) -> dict[str, Any]:
-    kind = resource_types.load(body["Type"], region)
-    properties = body.get("Properties", {})
-    kept: dict[str, Any] = {key: body[key] for key in ("Type", "Condition") if key in body}
-    if kind and kind.name_property in properties:
-        kept["Properties"] = {kind.name_property: properties[kind.name_property]}
-    return kept
-
-
-@functools.lru_cache(maxsize=256)
-def _given(body: str, values: frozenset[tuple[str, str]], target: Target) -> tuple[tuple[str, str, str], ...]:
-    """The names as (logical id, kind, name) that a body of names gives."""
-    found, _ = evaluate_template(body, dict(values), *target)
-    given = [
-        (logical_id, resource["Type"], name)
-        for logical_id, resource in found.resources.items()
-        if (name := custom_name(resource, target.region))
-    ]
-    given += [("", "export", name) for name in found.exports]
-    # A name with a part that only AWS knows, such as the stack's name, is the stack's own.
-    return tuple(each for each in given if "${" not in each[2])
