@@ -53,6 +53,10 @@ class Page:
         for number, piece in enumerate(pieces):
             self._add(Text(" " * (indent + (hang if number else 0))).append_text(piece))
 
+    def copyable(self, *parts: Part, indent: int = 0) -> None:
+        """Add one line to be copied, such as a command: a terminal breaks it by itself, and a copy of it is whole."""
+        self._add(Text(" " * indent).append_text(joined(*parts)))
+
     def table(self, rows: Iterable[Sequence[Part]], indent: int = 0, gap: int = 2) -> None:
         """Add rows whose cells stand below each other.
 

@@ -304,6 +304,7 @@ def test_no_line_of_any_report_is_wider_than_asked(failures: list[Failure], stop
     )
 )
 @settings(deadline=None)
-def test_no_line_of_any_drift_is_wider_than_asked(found: list[DriftedProperty]) -> None:
+def test_no_line_of_any_drift_but_a_command_is_wider_than_asked(found: list[DriftedProperty]) -> None:
     text = results.drift_text(DriftView("prod", 1, tuple(found))).plain
-    assert [line for line in text.split("\n") if cell_len(line) > 80] == []
+    wide = [line.split()[:2] for line in text.split("\n") if cell_len(line) > 80]
+    assert [each for each in wide if each != ["aws", "cloudformation"]] == []

@@ -54,11 +54,11 @@ def _kind(page: Page, kind: str, found: list[Finding]) -> None:
     for each in found[:MOST_OBJECTS]:
         page.line(each.object, (" [accepted]" if each.is_accepted else "", FAINT), f": {each.happens}", indent=4)
         if len(remedies) > 1 and not each.is_accepted:
-            page.line(each.remedy, indent=6)
+            page.copyable(each.remedy, indent=6)
     if len(found) > MOST_OBJECTS:
         page.line(left_out(len(found) - MOST_OBJECTS), indent=4)
     if len(remedies) == 1 and accepted < len(found):
-        page.line(found[0].remedy, indent=6)
+        page.copyable(found[0].remedy, indent=6)
 
 
 def _estimate(page: Page, report: Report) -> None:
@@ -86,7 +86,7 @@ def _verdict(page: Page, report: Report) -> None:
     if not left:
         page.line((f"nothing is left to decide{said}", GOOD))
         return
-    page.line(
+    page.copyable(
         (f"{counted_noun(len(left), 'finding')} to mend, to exclude by TableRules or to accept by name", BAD),
         f", such as --accept '{left[0].name}'{said}",
     )

@@ -65,7 +65,7 @@ def result(task: Task, tables: Sequence[Table], below: Section | None = None, *,
 
         load, rows = task.progress, rows_of(tables)
         failed = BAD if task.has_failed else ""
-        line("task", task.arn)
+        page.copyable(f"{'task':<{_TITLE_COLUMNS}}", task.arn)
         line("status", task.status, failed)
         line("why", why(task), failed)
         line(

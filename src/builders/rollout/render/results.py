@@ -144,10 +144,10 @@ def _end(page: Page, report: Report, phase: str, command: Command, returns: bool
     page.line((f"{command.value} did not succeed everywhere: {succeeded:,} of {total:,} instances are {done}.", BAD))
     # The run is over, so that there is nothing to resume: the same command again does what is left.
     page.line("Fix the causes, then run it again; what is done is not repeated:")
-    page.line((next_command(command.value, phase), STRONG), indent=2)
+    page.copyable((next_command(command.value, phase), STRONG), indent=2)
     if command is Command.APPLY and returns:
         page.line("Or roll back:")
-        page.line((next_command("rollback", phase), STRONG), indent=2)
+        page.copyable((next_command("rollback", phase), STRONG), indent=2)
 
 
 def next_command(command: str, phase: str) -> str:
@@ -247,15 +247,15 @@ def _repair(page: Page, view: DriftView) -> None:
                   "changes nothing. A drift-aware change set of the stack does, with the present value of each of its "
                   "parameters (ParameterKey=NAME,UsePreviousValue=true):", indent=2)  # fmt: skip
         region = resources[0].target.region
-        page.line(f"aws cloudformation create-change-set --region {region} --stack-name STACK --change-set-name "
-                  "revert-drift --use-previous-template --parameters PARAMETERS --capabilities CAPABILITY_NAMED_IAM "
-                  "--deployment-mode REVERT_DRIFT", indent=4)  # fmt: skip
-        page.line(f"aws cloudformation execute-change-set --region {region} --stack-name STACK --change-set-name "
-                  "revert-drift", indent=4)  # fmt: skip
+        page.copyable(f"aws cloudformation create-change-set --region {region} --stack-name STACK --change-set-name "
+                      "revert-drift --use-previous-template --parameters PARAMETERS --capabilities "
+                      "CAPABILITY_NAMED_IAM --deployment-mode REVERT_DRIFT", indent=4)  # fmt: skip
+        page.copyable(f"aws cloudformation execute-change-set --region {region} --stack-name STACK --change-set-name "
+                      "revert-drift", indent=4)  # fmt: skip
         instances = dict.fromkeys((each.layer, each.target) for each in resources)
         stacks = list(dict.fromkeys(view.stacks[each] for each in instances if each in view.stacks))
         for stack in page.first(stacks, _FILES_SHOWN, "stack"):
-            page.line(f"STACK: {stack}", indent=4)
+            page.copyable(f"STACK: {stack}", indent=4)
         page.line("Then `rollout-stacksets drift` once more.", indent=2)
     if len(resources) < len(view.drifted):
         page.title("Stacks that differ from their set")
