@@ -28,6 +28,10 @@ class DeployedStack:
     tags: Mapping[str, str] = field(default_factory=dict)
     id: str = field(default="", compare=False)
 
+    def was_given(self, template: str) -> bool:
+        """Return whether the last operation on the stack is over, none failed, and it has this template."""
+        return self.status.endswith("_COMPLETE") and same_template(self.template, template)
+
 
 @dataclass(frozen=True)
 class PlainStack:

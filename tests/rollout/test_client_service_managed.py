@@ -147,12 +147,20 @@ def test_accounts_of_a_unit_are_those_of_all_units_below_that_can_be_deployed_to
     organization.admit(number(), organization.unit("beside"))
     suspended = organization.admit(number(), unit)
     organization.api.close_account(AccountId=suspended)
-    assert client.organizations.accounts(unit) == sorted([*members, below])
+    assert client.organizations.accounts(unit) == tuple(sorted([*members, below]))
     assert organization.management not in client.organizations.accounts(organization.root)
+
+
+def test_accounts_of_a_unit_are_asked_for_once(
+    client: Client, organization: Organization, unit: str, members: list[str], number: Callable[[], str]
+) -> None:
+    assert client.organizations.accounts(unit) == tuple(sorted(members))
+    organization.admit(number(), unit)
+    assert client.organizations.accounts(unit) == tuple(sorted(members))
 
 
 def test_more_accounts_than_a_page_holds_are_all_listed(
     client: Client, organization: Organization, unit: str, number: Callable[[], str]
 ) -> None:
     accounts = [organization.admit(number(), unit) for _ in range(21)]
-    assert client.organizations.accounts(unit) == accounts
+    assert client.organizations.accounts(unit) == tuple(accounts)

@@ -26,7 +26,7 @@ from builders.rollout.config.schema import RolloutFile, SharedAccount
 from builders.rollout.model import Permissions, Target
 from builders.rollout.phase import PhaseConnection
 from builders.rollout.plan.calls import Action
-from builders.rollout.state.journal import Command, Run, RunStatus
+from builders.rollout.state.journal import Command, Run
 from builders.rollout.state.store import Store
 from builders.template_bodies import PlainStack
 
@@ -462,7 +462,7 @@ def test_a_run_that_is_under_way_is_a_warning(phase: CheckedPhase, store: Store)
 
 def test_a_run_that_failed_is_a_warning(phase: CheckedPhase, store: Store) -> None:
     begin(store)
-    store.journal.close(RunStatus.FAILED, good=False)
+    store.journal.close(good=False)
 
     (finding,) = found(dataclasses.replace(phase, store=store), "run")
 

@@ -161,7 +161,7 @@ def test_detaching_an_account_changes_nothing_about_the_release(phase: SmallPhas
     phase.run(phase.desired())
     tools = phase.services()
     executor.begin_run(tools, Command.DETACH, "", ())
-    phase.store.journal.close(RunStatus.DONE, good=True)
+    phase.store.journal.close(good=True)
 
     view, _ = status(phase, phase.desired())
 

@@ -13,8 +13,8 @@ from builders.aws.objects import Objects, StoredObject
 from builders.rollout.lifecycle.retained import RetainedList, RetainedResource
 from builders.rollout.model import DesiredState, Permissions, PlainStackSpec, Preferences, StackSetSpec, Target
 from builders.rollout.plan.calls import Action, Call
-from builders.rollout.state.journal import MOST_ENTRIES, Command, Entry, EntryState, Run, RunStatus
-from builders.rollout.state.serialization import Folder
+from builders.rollout.state.journal import MOST_ENTRIES, Command, Entry, EntryState, Run
+from builders.rollout.state.serialization import Folder, to_json
 from builders.rollout.state.store import OverrideCache, Store
 
 ONE, OTHER = "111111111111", "222222222222"
@@ -78,12 +78,11 @@ STORED_CALL = {
     "overrides": None,
     "retain": False,
 }
-FAILED = {"operation_id": "one", "step": STORED_CALL, "state": "OVER", "outcome": "FAILED", "missed": [[ONE, EAST]]}
+FAILED = {"operation_id": "one", "step": STORED_CALL, "state": "OVER", "missed": [[ONE, EAST]]}
 SUBMITTING = {
     "operation_id": "two",
     "step": {**STORED_CALL, "overrides": {"Size": "2"}},
     "state": "SUBMITTING",
-    "outcome": "",
     "missed": [],
 }
 
@@ -92,7 +91,7 @@ def test_a_run_is_stored_with_its_operations(store: Store, bucket: Bucket) -> No
     begun = Run("run", Command.DETACH, "ba9876543210", "owner", BEGAN, ("network/Vpc",), to="0123456789ab")
     store.journal.begin(dataclasses.replace(begun, by="arn:aws:iam::111111111111:user/ann"))
     store.journal.record(
-        Entry("one", call(), EntryState.OVER, "FAILED", (Target(ONE, EAST),)),
+        Entry("one", call(), EntryState.OVER, (Target(ONE, EAST),)),
         Entry("two", call({"Size": "2"}), EntryState.SUBMITTING),
     )
     run = {
@@ -111,13 +110,28 @@ def test_a_run_is_stored_with_its_operations(store: Store, bucket: Bucket) -> No
     assert bucket.holds("rollout/dev/run.json", {"run": run, "older": [], "hold": None})
 
 
+def test_the_outcomes_that_earlier_versions_stored_with_operations_are_passed_over(
+    store: Store, bucket: Bucket
+) -> None:
+    run = Run("run", Command.APPLY, "0123456789ab", "owner", BEGAN)
+    moved = to_json({"entries": [{**FAILED, "outcome": "FAILED"}]})
+    page = f"rollout/dev/runs/run/0000-{hashlib.sha256(moved).hexdigest()[:32]}.json"
+    stored = json.loads(to_json(run)) | {"entries": [{**SUBMITTING, "outcome": ""}]}
+    bucket.put("", page, moved)
+    bucket.put("", "rollout/dev/run.json", to_json({"run": stored, "older": [page], "hold": None}))
+    failed = Entry("one", call(), EntryState.OVER, (Target(ONE, EAST),))
+    assert store.journal.take_over("another").entries == (
+        failed,
+        Entry("two", call({"Size": "2"}), EntryState.SUBMITTING),
+    )
+
+
 def test_operations_that_moved_out_are_stored_under_their_content(store: Store, bucket: Bucket) -> None:
     store.journal.begin(Run("run", Command.APPLY, "0123456789ab", "owner", BEGAN))
     entries = [Entry(f"number {each}", call(), EntryState.OVER) for each in range(MOST_ENTRIES + 1)]
     store.journal.record(*entries)
     moved = [
-        {"operation_id": each.operation_id, "step": STORED_CALL, "state": "OVER", "outcome": "", "missed": []}
-        for each in entries
+        {"operation_id": each.operation_id, "step": STORED_CALL, "state": "OVER", "missed": []} for each in entries
     ]
     key = f"rollout/dev/runs/run/0000-{digest_of({'entries': moved})[:32]}.json"
     assert bucket.holds(key, {"entries": moved})
@@ -126,7 +140,7 @@ def test_operations_that_moved_out_are_stored_under_their_content(store: Store, 
 
 def test_runs_that_ended_are_stored_in_the_history(store: Store, bucket: Bucket) -> None:
     store.journal.begin(Run("first", Command.APPLY, "0123456789ab", "owner", BEGAN))
-    store.journal.close(RunStatus.DONE, good=True)
+    store.journal.close(good=True)
     store.journal.begin(Run("second", Command.REMOVE, "", "owner", BEGAN))
     ended = {
         "run": "first",

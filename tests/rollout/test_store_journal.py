@@ -57,9 +57,9 @@ def test_a_run_is_read_by_another_process_as_it_was_written(store: Store, reopen
     store.journal.record(entry(1))
     store.journal.record(entry(2))
     failures = (Target("111111111111", EAST),)
-    store.journal.record(entry(1, EntryState.OVER, outcome="FAILED", failures=failures))
+    store.journal.record(entry(1, EntryState.OVER, failures=failures))
     assert reopened().journal.run() == run(
-        entries=(entry(1, EntryState.OVER, outcome="FAILED", failures=failures), entry(2)),
+        entries=(entry(1, EntryState.OVER, failures=failures), entry(2)),
     )
 
 
@@ -92,7 +92,7 @@ def test_messages_name_the_phase_and_who_runs_it_as_every_command_does(
 
 def test_after_the_end_of_a_run_another_begins(store: Store, reopened: Callable[[], Store]) -> None:
     store.journal.begin(run())
-    store.journal.close(RunStatus.DONE, good=True)
+    store.journal.close(good=True)
     reopened().journal.begin(run("second"))
     assert reopened().journal.run() == run("second")
 
@@ -138,7 +138,7 @@ def test_while_somebody_plans_nobody_else_plans_or_begins(store: Store, reopened
 def test_a_lock_that_is_given_back_leaves_the_last_run_as_it_was(store: Store, reopened: Callable[[], Store]) -> None:
     store.journal.begin(run())
     store.journal.record(entry(1, EntryState.OVER))
-    store.journal.close(RunStatus.FAILED, good=False)
+    store.journal.close(good=False)
     before = reopened().journal.run(), list(reopened().journal.history())
     store.journal.hold(hold())
     assert (reopened().journal.run(), list(reopened().journal.history())) == before
@@ -188,7 +188,7 @@ def test_whoever_was_taken_over_writes_no_more(store: Store, reopened: Callable[
     with pytest.raises(RolloutError, match=r"^another rollout of dev has taken over .*; this one stops$"):
         store.journal.record(entry(2))
     with pytest.raises(RolloutError, match="has taken over"):
-        store.journal.close(RunStatus.DONE, good=True)
+        store.journal.close(good=True)
     other.journal.record(entry(3))
     found = reopened().journal.run()
     assert found == run(owner="another", entries=(entry(1), entry(3)))
@@ -198,7 +198,7 @@ def test_whoever_was_taken_over_writes_no_more(store: Store, reopened: Callable[
 def test_without_a_run_under_way_there_is_nothing_to_take_over(store: Store, closed: bool) -> None:
     if closed:
         store.journal.begin(run())
-        store.journal.close(RunStatus.FAILED, good=False)
+        store.journal.close(good=False)
     with pytest.raises(RolloutError, match="no rollout of dev is under way; there is nothing to resume"):
         store.journal.take_over("another")
 
@@ -211,12 +211,12 @@ def test_many_operations_are_all_kept_though_the_journal_stays_small(
     count = MOST_ENTRIES + 50
     store.journal.record(*(entry(number, EntryState.OVER) for number in range(1, count)))
     store.journal.record(*(entry(number, EntryState.OVER) for number in range(count, 2 * count)))
-    store.journal.record(entry(0, EntryState.OVER, outcome="SUCCEEDED"))
+    store.journal.record(entry(0, EntryState.OVER))
     found = reopened().journal.run()
     assert found is not None
     assert {each.operation_id: each for each in found.entries} == {
         **{f"operation-{number}": entry(number, EntryState.OVER) for number in range(1, 2 * count)},
-        "operation-0": entry(0, EntryState.OVER, outcome="SUCCEEDED"),
+        "operation-0": entry(0, EntryState.OVER),
     }
     body = administrator.api("s3").get_object(Bucket=bucket, Key="rollout/dev/run.json")["Body"].read()
     assert body.count(b"operation_id") == 1
@@ -227,7 +227,7 @@ def test_history_has_all_runs_that_ended(store: Store, reopened: Callable[[], St
     for name, good in (("first", True), ("second", False), ("third", True)):
         journal = reopened().journal
         journal.begin(run(name, release=f"release of {name}"))
-        journal.close(RunStatus.DONE if good else RunStatus.FAILED, good=good)
+        journal.close(good=good)
     store.journal.begin(run("fourth"))
     assert [(each.run, each.release, each.status, each.good) for each in store.journal.history()] == [
         ("first", "release of first", RunStatus.DONE, True),

@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 
 from builders.rollout.model import Instance, Status, Target
 from builders.rollout.plan.calls import Action, Call
-from builders.rollout.state.journal import Command, Entry, EntryState, Run, RunStatus
+from builders.rollout.state.journal import Command, Entry, EntryState, Run
 from builders.rollout.state.serialization import from_json, to_json
 from builders.rollout.state.store import OverrideCache, Store, StoredOverrides
 
@@ -23,7 +23,7 @@ def entry(action: Action, number: int, *targets: Target, overrides: Mapping[str,
     accounts = tuple(target.account for target in targets or (ONE,))
     given = {} if action is Action.CREATE and overrides is None else overrides
     step = Call(action, "network", "stackferry-network-dev", accounts, (EAST,), given)
-    return Entry(f"operation-{number}", step, EntryState.OVER, "SUCCEEDED")
+    return Entry(f"operation-{number}", step, EntryState.OVER)
 
 
 def instance(
@@ -188,5 +188,5 @@ def test_the_store_knows_what_a_run_under_way_has_done(administrator: Administra
     store.journal.record(entry(Action.CREATE, 2, ONE))
     assert store.overrides().overrides("network", instance(2)) == {}
     assert store.overrides().overrides("network", instance(1, OTHER)) == {}
-    store.journal.close(RunStatus.DONE, good=True)
+    store.journal.close(good=True)
     assert store.overrides().overrides("network", instance(1, OTHER)) == {}

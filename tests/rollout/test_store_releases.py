@@ -12,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 from builders.errors import RolloutError
 from builders.rollout.aws import Client
 from builders.rollout.model import DesiredState, Permissions, PlainStackSpec, Preferences, StackSetSpec, Target, Wave
-from builders.rollout.state.journal import Command, Run, RunStatus
+from builders.rollout.state.journal import Command, Run
 from builders.rollout.state.releases import Release, _release
 from builders.rollout.state.serialization import by_values, from_json, to_json, ungrouped
 from builders.rollout.state.store import Store
@@ -110,7 +110,7 @@ def test_a_release_whose_template_is_gone_says_so(store: Store, administrator: A
 
 def ended(store: Store, release: str, good: bool, command: Command = Command.APPLY, to: str = "") -> None:
     store.journal.begin(Run(f"run {len(store.journal.history())}", command, release, "owner", "2026-11-23", to=to))
-    store.journal.close(RunStatus.DONE if good else RunStatus.FAILED, good=good)
+    store.journal.close(good=good)
 
 
 def test_the_last_good_release_is_the_newest_whose_run_ended_well(store: Store) -> None:

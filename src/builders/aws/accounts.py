@@ -47,6 +47,7 @@ class Organizations:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._accounts: dict[str, tuple[str, ...]] = {}
 
     def states(self) -> dict[str, str]:
         """Every account with its Account.State: ACTIVE, SUSPENDED, PENDING_CLOSURE ..."""
@@ -67,13 +68,16 @@ class Organizations:
         answer = self._session.ask("cloudformation", "DescribeOrganizationsAccess", CallAs=call_as)
         return str(answer["Status"])
 
-    def accounts(self, unit: str) -> list[str]:
-        """Active accounts of a unit (or root) and of all units below it, sorted, without the management account.
+    def accounts(self, unit: str) -> tuple[str, ...]:
+        """Active accounts of a unit (or root) and of all units below it, sorted, without the management account; those
+        of a unit are asked for once.
 
         Nothing can be deployed to a suspended account, and StackSets never deploys to the management account.
         """
-        management = self.management()
-        return sorted(set(self._below(unit)) - {management})
+        if unit not in self._accounts:
+            management = self.management()
+            self._accounts[unit] = tuple(sorted({*self._below(unit)} - {management}))
+        return self._accounts[unit]
 
     def _below(self, unit: str) -> Iterator[str]:
         for each in self._pages("ListAccountsForParent", ParentId=unit):

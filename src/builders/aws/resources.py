@@ -1,4 +1,4 @@
-"""Single resources, as the services that they belong to describe them: alarms, tasks, functions, roles, snapshots."""
+"""Single resources, as the services that they belong to describe and delete them: alarms, roles, snapshots, keys ..."""
 
 from __future__ import annotations
 
@@ -89,6 +89,15 @@ def iam_role(session: Session, name: str) -> IamRole | None:
     return IamRole(found["Arn"], json.loads(trust) if isinstance(trust, str) else trust)
 
 
+def delete_role(session: Session, name: str) -> None:
+    """Delete a role with its inline policies; managed ones are detached. Raises `NotFound`."""
+    for policy in list(session.pages("iam", "ListAttachedRolePolicies", RoleName=name)):
+        session.ask("iam", "DetachRolePolicy", RoleName=name, PolicyArn=policy["PolicyArn"])
+    for inline in list(session.pages("iam", "ListRolePolicies", RoleName=name)):
+        session.ask("iam", "DeleteRolePolicy", RoleName=name, PolicyName=inline)
+    session.ask("iam", "DeleteRole", RoleName=name)
+
+
 def denied_actions(session: Session, role_arn: str, actions: Iterable[str], resource: str) -> list[str]:
     """Those of some actions that the policies of a role do not let it do with a resource, as IAM simulates them."""
     request = {"PolicySourceArn": role_arn, "ActionNames": list(actions), "ResourceArns": [resource]}
@@ -111,3 +120,16 @@ def manual_snapshots(session: Session, instance: str, resource_id: str) -> dict[
     # One that is being taken has no time yet (RDS API reference, DBSnapshot).
     found.sort(key=lambda each: (each.get("SnapshotCreateTime") is None, each.get("SnapshotCreateTime")))
     return {each["DBSnapshotIdentifier"]: each.get("AllocatedStorage", 0) for each in found}
+
+
+def schedule_secret_deletion(session: Session, name: str, days: int) -> None:
+    """Delete a secret, which can be restored for so many days; one that is scheduled already stays so. Raises
+    `NotFound`."""
+    if "DeletedDate" not in session.ask("secretsmanager", "DescribeSecret", SecretId=name):
+        session.ask("secretsmanager", "DeleteSecret", SecretId=name, RecoveryWindowInDays=days)
+
+
+def schedule_key_deletion(session: Session, name: str, days: int) -> None:
+    """Delete a key after so many days; one that is scheduled already stays so. Raises `NotFound`."""
+    if session.ask("kms", "DescribeKey", KeyId=name)["KeyMetadata"]["KeyState"] != "PendingDeletion":
+        session.ask("kms", "ScheduleKeyDeletion", KeyId=name, PendingWindowInDays=days)

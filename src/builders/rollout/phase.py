@@ -37,7 +37,7 @@ class PhaseConnection:
     def members(self) -> dict[str, tuple[str, ...]]:
         """The active accounts of the organizational units that the phase names."""
         units = self.rollout.phases[self.phase].targets.organizational_units
-        return {unit: tuple(self.client.organizations.accounts(unit)) for unit in units}
+        return {unit: self.client.organizations.accounts(unit) for unit in units}
 
     def stored_in(self, shared: SharedOutputs) -> Store:
         """The stored state of the phase: in the bucket of artifacts of the home region, which is among the outputs."""

@@ -27,7 +27,7 @@ from builders.rollout.model import CurrentState, DesiredState, LayerTarget, Stac
 from builders.rollout.plan.calls import Action, Call, departures, state_after, tolerated_accounts
 from builders.rollout.plan.changes import ChangeKind
 from builders.rollout.plan.schedule import Schedule, ScheduledLayer, ScheduledWave, narrowed
-from builders.rollout.state.journal import Command, Hold, Journal, Run, RunStatus
+from builders.rollout.state.journal import Command, Hold, Journal, Run
 from builders.rollout.state.store import Store
 
 ALARM_SECONDS = 30.0
@@ -347,7 +347,7 @@ def _context(services: RunServices, run: Run, desired: DesiredState) -> Context:
 
 def _close(context: Context, report: Report) -> Report:
     context.store.save_overrides(context.override_cache)
-    context.store.journal.close(RunStatus.DONE if report.good else RunStatus.FAILED, good=report.good)
+    context.store.journal.close(good=report.good)
     return report
 
 

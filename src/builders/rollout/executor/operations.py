@@ -232,7 +232,7 @@ class Operations(Poller):
         """Write down the end of an operation and what it tells of overrides; return the targets where it failed."""
         self._under_way.pop(running.id, None)
         failures = self._failures(running.call, operation)
-        entry = Entry(running.id, running.call, EntryState.OVER, operation.status, tuple(failures))
+        entry = Entry(running.id, running.call, EntryState.OVER, tuple(failures))
         self._context.store.journal.record(entry)
         self._context.override_cache.apply([entry])
         return failures

@@ -67,8 +67,7 @@ class PlannedStack:
         if before is None:
             return ChangeKind.NOTHING if self.problem else ChangeKind.CREATE
         same = (
-            before.status.endswith("_COMPLETE")
-            and same_template(before.template, stack.template)
+            before.was_given(stack.template)
             and comparable_values(stack.template, stack.values) == comparable_values(before.template, before.parameters)
             and dict(stack.tags) == dict(before.tags)
         )

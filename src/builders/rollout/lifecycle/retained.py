@@ -311,13 +311,10 @@ def _delete(client: Client, resource: RetainedResource) -> str:
     session, name = client.deploying(resource.target), resource.physical_id
     match resource.disposal:
         case Disposal.SECRET:
-            # One that is scheduled already stays so.
-            if "DeletedDate" not in session.ask("secretsmanager", "DescribeSecret", SecretId=name):
-                session.ask("secretsmanager", "DeleteSecret", SecretId=name, RecoveryWindowInDays=SECRET_DAYS)
+            resources.schedule_secret_deletion(session, name, SECRET_DAYS)
             return f"deleted; `aws secretsmanager restore-secret` brings it back for {SECRET_DAYS} days"
         case Disposal.KEY:
-            if session.ask("kms", "DescribeKey", KeyId=name)["KeyMetadata"]["KeyState"] != "PendingDeletion":
-                session.ask("kms", "ScheduleKeyDeletion", KeyId=name, PendingWindowInDays=KEY_DAYS)
+            resources.schedule_key_deletion(session, name, KEY_DAYS)
             return f"deleted in {KEY_DAYS} days; `aws kms cancel-key-deletion` keeps it until then"
         case Disposal.SNAPSHOT:
             if found := resource.final_snapshot(_snapshots(client, resource)):
@@ -328,11 +325,7 @@ def _delete(client: Client, resource: RetainedResource) -> str:
             session.ask("logs", "DeleteLogGroup", logGroupName=name)
             return "deleted with its logs"
         case Disposal.ROLE:
-            for policy in list(session.pages("iam", "ListAttachedRolePolicies", RoleName=name)):
-                session.ask("iam", "DetachRolePolicy", RoleName=name, PolicyArn=policy["PolicyArn"])
-            for inline in list(session.pages("iam", "ListRolePolicies", RoleName=name)):
-                session.ask("iam", "DeleteRolePolicy", RoleName=name, PolicyName=inline)
-            session.ask("iam", "DeleteRole", RoleName=name)
+            resources.delete_role(session, name)
             return "deleted"
         case Disposal.BY_HAND:
             raise AssertionError("a person deletes it")

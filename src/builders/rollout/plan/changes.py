@@ -93,6 +93,5 @@ def plain_change_kind(stacks: PlainStackSpec, found: DeployedStack | None, targe
         return ChangeKind.DELETE if found else ChangeKind.NOTHING
     if found is None:
         return ChangeKind.CREATE
-    if not found.status.endswith("_COMPLETE") or not same_template(found.template, stacks.template):
-        return ChangeKind.UPDATE
-    return ChangeKind.UPDATE if differing_parameters(found, stacks.parameters[target]) else ChangeKind.NOTHING
+    same = found.was_given(stacks.template) and not differing_parameters(found, stacks.parameters[target])
+    return ChangeKind.NOTHING if same else ChangeKind.UPDATE

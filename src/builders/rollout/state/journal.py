@@ -72,12 +72,11 @@ def _stored_call(call: Call, default: SerializerFunctionWrapHandler) -> dict[str
 
 @dataclass(frozen=True)
 class Entry:
-    """One operation. `outcome` is its last status; `failures` are the targets where it did not succeed."""
+    """One operation. `failures` are the targets where it did not succeed."""
 
     operation_id: str
     call: Annotated[Call, Field(alias="step"), WrapSerializer(_stored_call)]
     state: EntryState
-    outcome: str = ""
     failures: Annotated[tuple[Target, ...], Field(alias="missed")] = ()
 
 
@@ -253,9 +252,10 @@ class Journal:
                 older, kept = (*older, page.key), tuple(each for each in kept if each.state is not EntryState.OVER)
             self._write(_StoredRun(dataclasses.replace(run, entries=kept), older))
 
-    def close(self, status: RunStatus, *, good: bool) -> None:
+    def close(self, *, good: bool) -> None:
         """End the run and give the lock back."""
         with self._lock:
+            status = RunStatus.DONE if good else RunStatus.FAILED
             run = dataclasses.replace(self._own(), status=status, good=good)
             self._write(dataclasses.replace(self._stored, run=run))
             self._stored = _StoredRun()
