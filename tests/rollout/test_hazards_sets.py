@@ -1,72 +1,29 @@
-"""Hazards of a stack set as a whole."""
+"""Hazards of a stack set as a whole: parameters that are new."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import pytest
-from stack_diff.changing import ROOT, template
+from stack_diff.changing import template
 
 from builders.rollout.model import (
     CurrentState,
     DeployedStack,
     Instance,
-    Permissions,
     StackSet,
     StackSetSpec,
     Status,
     Target,
 )
-from builders.rollout.plan.hazards import limit_hazards, new_parameter_hazards
+from builders.rollout.plan.hazards import new_parameter_hazards
 from builders.stack_diff.hazards import Hazard, HazardKind
 
 HERE = Target("111111111111", "us-east-1")
 THERE = Target("111111111111", "eu-west-1")
 TOPIC = {"Type": "AWS::SNS::Topic"}
-PLAIN = Permissions()
-SERVICE = Permissions(service_managed=True)
 OLD = template({"A": TOPIC}, Parameters={"Old": {"Type": "String"}})
 NEW = template({"A": TOPIC}, Parameters={"Old": {"Type": "String"}, "New": {"Type": "String", "Default": "x"}})
-
-
-def test_our_own_templates_keep_the_limits() -> None:
-    for path in sorted((ROOT / "templates").glob("*.json")):
-        assert list(limit_hazards(path.stem, path.read_text(encoding="utf-8"), SERVICE)) == []
-
-
-@pytest.mark.parametrize(
-    ("body", "message"),
-    [
-        (template({"A": TOPIC}, Description="x" * 51_200), "51,200 go without a bucket"),
-        (template({f"A{number}": TOPIC for number in range(501)}), "the template has 501 resources"),
-        (
-            template({"A": TOPIC}, Parameters={str(number): {"Type": "String"} for number in range(201)}),
-            "the template has 201 parameters",
-        ),
-        (
-            template({"A": TOPIC}, Outputs={str(number): {"Value": "-"} for number in range(201)}),
-            "the template has 201 outputs",
-        ),
-    ],
-)
-def test_a_template_beyond_a_limit_is_refused_with_the_limit(body: str, message: str) -> None:
-    (hazard,) = limit_hazards("layer", body, PLAIN)
-    assert (hazard.kind, hazard.acknowledgeable) == (HazardKind.LIMIT, False)
-    assert message in hazard.message
-
-
-@pytest.mark.parametrize(
-    ("body", "resource"),
-    [
-        (template({"A": TOPIC}, Transform="AWS::Serverless-2016-10-31"), "Transform"),
-        (template({"A": {**TOPIC, "Properties": {"Fn::Transform": {"Name": "Own"}}}}), "Transform"),
-        (template({"Inner": {"Type": "AWS::CloudFormation::Stack"}}), "Inner"),
-    ],
-)
-def test_a_service_managed_set_takes_no_transforms_and_no_nested_stacks(body: str, resource: str) -> None:
-    (hazard,) = limit_hazards("layer", body, SERVICE)
-    assert (hazard.kind, hazard.resource, hazard.acknowledgeable) == (HazardKind.SERVICE_MANAGED, resource, False)
-    assert list(limit_hazards("layer", body, PLAIN)) == []
 
 
 def desired(overrides: Mapping[Target, Mapping[str, str]]) -> StackSetSpec:

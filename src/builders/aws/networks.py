@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from builders import naming
+from builders import naming, progress
+from builders.aws import stacks
 from builders.aws.calls import Session
 from builders.aws.errors import NotFound, Refused
 from builders.errors import RolloutError
@@ -88,6 +90,28 @@ def attachment_of(session: Session, outputs: Mapping[str, str]) -> str:
     gateway, own = outputs.get("TransitGatewayId"), outputs.get("SharedDirectConnectGatewayId", "")
     known = outputs.get(naming.DIRECT_CONNECT_ATTACHMENT, "")
     return usable_attachment(session, gateway, own, known) if gateway else ""
+
+
+ASSOCIATION_SECONDS = 1800.0
+"""Seconds to wait for the attachment of a Direct Connect gateway: an association takes minutes (Direct Connect user
+guide, "Transit gateway associations")."""
+
+
+def awaited_attachment(session: Session, outputs: Mapping[str, str], seconds: float) -> str:
+    """Wait for the attachment of a Direct Connect gateway of our own. Raises `RolloutError` when it does not come."""
+    own, end = outputs["SharedDirectConnectGatewayId"], time.monotonic() + seconds
+    for number, pause in enumerate(stacks.pauses()):
+        if found := attachment_of(session, outputs):
+            return found
+        if time.monotonic() > end:
+            break
+        if number == 0:
+            progress.say(f"waiting until Direct Connect gateway {own} is attached in {session}, which takes minutes")
+        time.sleep(pause)
+    raise RolloutError(
+        f"Direct Connect gateway {own} is not attached in {session} after {seconds:.0f} seconds, so that on-premises "
+        "is not reached; run bootstrap again when its association is associated"
+    )
 
 
 def propagated_tables(session: Session, attachment: str) -> frozenset[str]:

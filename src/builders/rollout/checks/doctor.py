@@ -17,10 +17,10 @@ from builders.rollout.checks.findings import CheckedPhase, CheckResult, Diagnosi
 from builders.rollout.checks.permissions import BOOTSTRAP
 from builders.rollout.checks.values import address_mistakes, unconnected
 from builders.rollout.model import Instance, Permissions, Status, Target, Values
-from builders.rollout.plan.hazards import limit_hazards
 from builders.rollout.state.journal import RunStatus
 from builders.scopes import Scope
 from builders.stack_diff.hazards import ROTATION_SCHEDULE
+from builders.stack_diff.limits import limit_hazards
 from builders.template_bodies import has_transform
 from builders.text import name_list
 
@@ -86,7 +86,7 @@ def templates(phase: CheckedPhase) -> Iterator[Finding]:
 
 def template_findings(layer: str, body: str, permissions: Permissions) -> Iterator[Finding]:
     """The limits that one template breaks, and a transform wherever it is: no plan can tell what it changes."""
-    for hazard in limit_hazards(layer, body, permissions):
+    for hazard in limit_hazards(layer, body, service_managed=permissions.service_managed):
         yield Finding(Severity.ERROR, hazard.message, hazard.remedy, (layer,))
     if not permissions.service_managed and has_transform(json.loads(body)):
         # Self-managed sets would need CAPABILITY_AUTO_EXPAND.

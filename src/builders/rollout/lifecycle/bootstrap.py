@@ -11,7 +11,6 @@ from __future__ import annotations
 import enum
 import functools
 import json
-import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -45,10 +44,6 @@ ROUNDS = (Scope.TOOLING_PER_PHASE, Scope.TOOLING, Scope.NETWORK, Scope.ACCOUNT)
 """Scopes of layers, in the order in which they are deployed; the phase's routes come last."""
 
 ATTACHMENT = naming.DIRECT_CONNECT_ATTACHMENT
-
-ASSOCIATION_SECONDS = 1800.0
-"""Seconds that bootstrap waits for the attachment of a Direct Connect gateway: an association takes minutes (Direct
-Connect user guide, "Transit gateway associations")."""
 
 
 @dataclass(frozen=True)
@@ -304,7 +299,7 @@ def deploy_planned(
     client: Client,
     rounds: Rounds,
     report: Callable[[StackOutcome], None] = lambda _outcome: None,
-    association_seconds: float = ASSOCIATION_SECONDS,
+    association_seconds: float = networks.ASSOCIATION_SECONDS,
 ) -> list[StackOutcome]:
     """Deploy the stacks of a plan, and report each outcome as it comes; return them all. Behind a stack that fails,
     those that need it are skipped, and no others. Raises `Unreachable`."""
@@ -346,7 +341,7 @@ def _deploy(client: Client, planned: PlannedStack, earlier: Sequence[StackOutcom
         stack = _with_real_outputs(stack, earlier)
         if stack.values.get(ATTACHMENT) == known_by_name(stack.layer, ATTACHMENT):  # that of a gateway which it makes
             first = change_sets.deploy(session, _attached(stack, ""), planned.require_planned)
-            stack = _attached(stack, _awaited(session, first.outputs, seconds))
+            stack = _attached(stack, networks.awaited_attachment(session, first.outputs, seconds))
         after = change_sets.deploy(session, stack, planned.require_planned)
     except Unreachable:
         raise
@@ -372,20 +367,3 @@ def _with_real_outputs(stack: PlainStack, earlier: Sequence[StackOutcome]) -> Pl
         return (near or made)[0].outputs[output]
 
     return replace(stack, values={name: with_outputs(value, output_of) for name, value in stack.values.items()})
-
-
-def _awaited(session: Session, outputs: Values, seconds: float) -> str:
-    """Wait for the attachment of a Direct Connect gateway of our own. Raises `RolloutError` when it does not come."""
-    own, end = outputs["SharedDirectConnectGatewayId"], time.monotonic() + seconds
-    for number, pause in enumerate(stacks.pauses()):
-        if found := networks.attachment_of(session, outputs):
-            return found
-        if time.monotonic() > end:
-            break
-        if number == 0:
-            progress.say(f"waiting until Direct Connect gateway {own} is attached in {session}, which takes minutes")
-        time.sleep(pause)
-    raise RolloutError(
-        f"Direct Connect gateway {own} is not attached in {session} after {seconds:.0f} seconds, so that on-premises "
-        "is not reached; run bootstrap again when its association is associated"
-    )

@@ -12,12 +12,10 @@ from typing import NamedTuple
 
 from builders.errors import EvaluationError
 from builders.evaluate import no_echo_parameters, secret_values
-from builders.naming import SECTION_LIMITS, TEMPLATE_LIMIT_BYTES
 from builders.rollout.model import (
     CurrentState,
     DeployedStack,
     DesiredState,
-    Permissions,
     StackSetSpec,
     Target,
     Values,
@@ -27,9 +25,10 @@ from builders.stack_diff.comparison import Comparison, compare
 from builders.stack_diff.effects import Change
 from builders.stack_diff.exports import Imports, changed_exports, imports_of
 from builders.stack_diff.hazards import Hazard, HazardKind, hazards_of, masked
+from builders.stack_diff.limits import limit_hazards
 from builders.stack_diff.names import GivenName, name_conflicts, names_of
 from builders.stack_diff.values import ChangedValue, changed_values
-from builders.template_bodies import has_transform, parse_template
+from builders.template_bodies import parse_template
 from builders.text import name_list
 
 Changes = tuple[tuple[Change, ...] | None, tuple[ChangedValue, ...]]
@@ -102,7 +101,7 @@ class HazardFinder:
         secrets, of_sets = self._secrets(), list[Hazard]()
         for layer in sorted(self._changing & self._desired.sets.keys()):
             spec = self._desired.sets[layer]
-            of_sets += limit_hazards(layer, spec.template, self._desired.permissions)
+            of_sets += limit_hazards(layer, spec.template, service_managed=self._desired.permissions.service_managed)
             of_sets += new_parameter_hazards(spec, self._current)
         if self._changing:
             of_sets += name_conflicts(name for layer in sorted(self._desired.sets) for name in self._names(layer))
@@ -176,40 +175,6 @@ def _unread(layer: str) -> Hazard:
         "by `rollout-stacksets remove --account ACCOUNT`",
         acknowledgeable=True,
     )
-
-
-def limit_hazards(layer: str, template: str, permissions: Permissions) -> Iterator[Hazard]:
-    """Everything in a template that CloudFormation or StackSets refuse, wherever it goes."""
-
-    def refused(kind: HazardKind, resource: str, message: str, remedy: str) -> Hazard:
-        return Hazard(kind, layer, resource, message, remedy, acknowledgeable=False)
-
-    size = len(template.encode())
-    if size > TEMPLATE_LIMIT_BYTES:
-        message = f"the template has {size:,} bytes; {TEMPLATE_LIMIT_BYTES:,} go without a bucket"
-        yield refused(HazardKind.LIMIT, "", message, "split the layer, or shorten it")
-    try:
-        data = parse_template(template)
-    except EvaluationError as error:
-        yield refused(HazardKind.NOT_COMPARABLE, "", str(error), "build the templates again with build-templates")
-        return
-    for section, most in SECTION_LIMITS.items():
-        count = len(data.get(section, {}))
-        if count > most:
-            message = f"the template has {count} {section.lower()}; CloudFormation takes {most}"
-            yield refused(HazardKind.LIMIT, section, message, "split the layer")
-    if not permissions.service_managed:
-        return
-    # "Configure a custom execution role template for StackSets" (CloudFormation user guide): a role of one's own could
-    # take them, and boto3 has no parameter for it.
-    remedy = "write it out in the template, or use a self-managed set"
-    if has_transform(data):
-        message = "the default execution role of service-managed sets takes no transforms and no macros"
-        yield refused(HazardKind.SERVICE_MANAGED, "Transform", message, remedy)
-    for name, body in data["Resources"].items():
-        if isinstance(body, dict) and body.get("Type") == "AWS::CloudFormation::Stack":
-            message = f"the default execution role of service-managed sets takes no nested stacks, and {name} is one"
-            yield refused(HazardKind.SERVICE_MANAGED, name, message, remedy)
 
 
 def new_parameter_hazards(spec: StackSetSpec, current: CurrentState) -> tuple[Hazard, ...]:
