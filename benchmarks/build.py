@@ -129,8 +129,9 @@ class Workplace:
         shutil.rmtree(self.project / "templates", ignore_errors=True)
 
     def build(self, name: str, *options: str, prepare: Callable[[], None] = lambda: None) -> Command:
-        """A command line of `build-templates` in the project."""
-        return Command(name, [sys.executable, "-m", "builders.build", *options], self.project, prepare)
+        """A command line of `build-templates` in the project, as the installed command begins."""
+        begun = "import sys; from builders.start import build_templates; sys.exit(build_templates())"
+        return Command(name, [sys.executable, "-c", begun, *options], self.project, prepare)
 
     def cfn_lint(self, name: str, files: Sequence[str], *, rules: bool = False) -> Command:
         """The command `cfn-lint` on files of the project."""

@@ -55,6 +55,16 @@ def test_every_command_says_its_version(module: str) -> None:
     assert said.stdout.split()[-1] == version("stackferry")
 
 
+def test_an_installed_command_looks_for_circles_as_python_does_once_its_modules_are_loaded() -> None:
+    program = (
+        "import gc; from builders import build, start; "
+        "build.main = lambda: print(gc.isenabled(), gc.get_freeze_count() > 0) or 0; start.build_templates()"
+    )
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == (
+        "True True\n"
+    )
+
+
 @pytest.mark.parametrize("module", ["builders.migration", "builders.rehearsal.cli"])
 def test_help_cuts_no_sentence_of_a_subcommand(module: str) -> None:
     said = call(module, "--help")

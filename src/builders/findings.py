@@ -6,10 +6,9 @@ import enum
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from builders.text import printable
@@ -45,8 +44,7 @@ class Severity(enum.Enum):
     NOTE = "note"
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """One mistake: the id of the rule that found it, a one-line message, and its location.
 
     `line` and `column` count from 1 and are None where the file as a whole is meant, or where there is no file yet.

@@ -221,7 +221,7 @@ def _plain(node: Any) -> Any:
     """The same as `troposphere.encode_to_dict`, while objects return their content as it is."""
     if isinstance(node, dict):
         return {key: value if type(value) is str else _plain(value) for key, value in node.items()}
-    if isinstance(node, list | tuple):
+    if isinstance(node, (list, tuple)):
         return [value if type(value) is str else _plain(value) for value in node]
     if type(node) in _PLAIN:
         return node

@@ -6,6 +6,7 @@ system or a service manager stops a command, is an interrupt as Ctrl-C is.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import signal
 import sys
@@ -42,7 +43,10 @@ def write_outputs() -> int:
 def _run(name: str, module: str) -> int:
     try:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        gc.disable()  # modules stay: to look for circles among their objects takes time and finds nothing
         main = importlib.import_module(module).main
+        gc.freeze()
+        gc.enable()
     except KeyboardInterrupt:
         print(f"{name}: interrupted; nothing was changed", file=sys.stderr)
         return INTERRUPTED

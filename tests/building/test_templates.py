@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given, strategies as st
 
 from builders import catalog
 from builders.building.templates import Format, first_difference, orphaned, stale_finding, text_of
@@ -159,6 +160,21 @@ def test_a_long_value_is_cut() -> None:
 def test_a_value_stands_on_one_line_where_it_fits_and_is_four_levels_deep_at_most(name: str) -> None:
     template = catalog.load(name).build().to_dict()
     assert text_of(template, Format.JSON) == plainly(template) + "\n"
+
+
+@given(
+    st.recursive(
+        st.sampled_from(["", "é", '"', "x" * 60, 7, -1.5, True, None]),
+        lambda values: (
+            st.lists(values, max_size=3)
+            | st.dictionaries(st.text(max_size=9), values, max_size=3)
+            | values.map(lambda value: [[value]])
+        ),
+        max_leaves=25,
+    )
+)
+def test_any_value_stands_on_one_line_where_it_fits_and_is_four_levels_deep_at_most(value: Any) -> None:
+    assert text_of({"a": value}, Format.JSON) == plainly({"a": value}) + "\n"
 
 
 def plainly(node: Any, depth: int = 0) -> str:

@@ -43,38 +43,51 @@ def text_of(template: Mapping[str, Any], form: Format) -> str:
     return text
 
 
-def _written(node: Any, depth: int) -> tuple[str, int]:
-    """A value's text behind an indentation of `depth`, and the depth of its nested lists and mappings.
+class _Keys(dict[str, str]):
+    """Keys as they are written, with the colon: most are those of other resources, too."""
 
-    The text of what is deeper than one line may be is never put into one line, so that every value is written once.
+    def __missing__(self, key: str) -> str:
+        self[key] = written = f"{encode_basestring_ascii(key)}:"
+        return written
+
+
+_KEYS = _Keys()
+
+
+def _written(node: Any, depth: int) -> tuple[str, int]:
+    """A value's text behind an indentation of `depth`, and the levels of lists and mappings in it.
+
+    What takes several lines has as many levels as no line has, so that every value is written once. A build writes
+    some ten thousand: the most common ones, texts, are not worth a call.
     """
     parts, levels = [], 0
     if isinstance(node, dict):
         opening, closing = "{}"
-        for key, value in sorted(node.items()):
-            if isinstance(value, str):  # most values are texts
-                parts.append(f"{encode_basestring_ascii(key)}:{encode_basestring_ascii(value)}")
+        for key in sorted(node) if len(node) > 1 else node:
+            value = node[key]
+            if type(value) is str:
+                parts.append(_KEYS[key] + encode_basestring_ascii(value))
                 continue
             text, below = _written(value, depth + 1)
-            parts.append(f"{encode_basestring_ascii(key)}:{text}")
+            parts.append(_KEYS[key] + text)
             levels = max(levels, below)
     elif isinstance(node, list):
         opening, closing = "[]"
         for value in node:
-            if isinstance(value, str):
+            if type(value) is str:
                 parts.append(encode_basestring_ascii(value))
                 continue
             text, below = _written(value, depth + 1)
             parts.append(text)
             levels = max(levels, below)
     else:
-        return json.dumps(node), 0
+        return str(node) if type(node) is int else json.dumps(node), 0
     if levels < _LINE_LEVELS:
         line = f"{opening}{','.join(parts)}{closing}"
         if depth + len(line) <= _LINE_CHARACTERS:
             return line, levels + 1
     space = "\n" + " " * depth
-    return f"{opening}{space} {f',{space} '.join(parts)}{space}{closing}", levels + 1
+    return f"{opening}{space} {f',{space} '.join(parts)}{space}{closing}", _LINE_LEVELS
 
 
 def parse(text: str, form: Format) -> Any:
