@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 from rich.table import Table
-from rich.text import Text
 
 from builders import advice, command_line, terminal
 from builders.errors import UsageError
@@ -249,7 +248,7 @@ def test_json_stays_json_whatever_the_options_are_called(capsys: pytest.CaptureF
     with advice.given():
         advice.give({"--file": Path('it\'s "mine".yaml')})
         found = {"fix": ["run `rollout-stacksets bootstrap`"]}
-        print_result(found, dict, lambda _found, _width: Text(), as_json=True)
+        print_result(found, dict, lambda _page, _found: None, as_json=True)
     (fix,) = json.loads(capsys.readouterr().out)["fix"]
     assert shlex.split(fix.split("`")[1]) == ["rollout-stacksets", "bootstrap", "--file", 'it\'s "mine".yaml']
 

@@ -95,11 +95,9 @@ def show(data: Callable[[], Any], fill: Callable[[Page], None], *, as_json: bool
     if as_json:
         print(json.dumps(data(), indent=1))
         return
-    from builders.page import Page, print_page, width  # noqa: PLC0415  --json does not wait for rich
+    from builders.page import print_page  # noqa: PLC0415  --json does not wait for rich
 
-    page = Page(width())
-    fill(page)
-    print_page(page.text())
+    print_page(fill)
 
 
 NO_TERMINAL = "there is no terminal to ask at"

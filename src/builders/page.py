@@ -143,12 +143,12 @@ def shortlist(items: Sequence[T], most: int) -> Sequence[T]:
     return items if len(items) <= most + 1 else items[:most]
 
 
-def print_result(result: T, data: Callable[[T], Any], text: Callable[[T, int], Text], as_json: bool) -> None:
+def print_result(result: T, data: Callable[[T], Any], add: Callable[[Page, T], None], as_json: bool) -> None:
     """Print a result to stdout, for a machine or a person."""
     if as_json:
         print(json.dumps(_completed(data(result)), indent=1, sort_keys=True))
     else:
-        print_page(text(result, width()))
+        print_page(lambda page: add(page, result))
 
 
 def _completed(value: Any) -> Any:
@@ -160,19 +160,17 @@ def _completed(value: Any) -> Any:
     return advice.completed(value) if isinstance(value, str) else value
 
 
-def width(stream: TextIO | None = None) -> int:
-    """The most columns of a text: the terminal's, and any number in a pipe, where nothing has to fit."""
-    return shutil.get_terminal_size((100, 24)).columns if (stream or sys.stdout).isatty() else terminal.WIDEST
-
-
-def print_page(text: Text, stream: TextIO | None = None) -> None:
-    """Write a text to stdout or another stream: in colour to a terminal without NO_COLOR, else plain."""
+def print_page(fill: Callable[[Page], None], stream: TextIO | None = None) -> None:
+    """Fill a page and write it to stdout or another stream: as wide as a terminal, and in colour without NO_COLOR; in a
+    pipe plain, where nothing has to fit."""
     stream = stream or sys.stdout
+    page = Page(shutil.get_terminal_size((100, 24)).columns if stream.isatty() else terminal.WIDEST)
+    fill(page)
     if stream.isatty():
         # rich looks at NO_COLOR itself. The lines fit already: it must not break them again.
-        terminal.console(stream).print(text, soft_wrap=True)
+        terminal.console(stream).print(page.text(), soft_wrap=True)
     else:
-        terminal.PlainStream(stream).write(f"{text.plain}\n")
+        terminal.PlainStream(stream).write(f"{page.text().plain}\n")
 
 
 _ACCOUNTS_NAMED = 3

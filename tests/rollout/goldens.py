@@ -1,12 +1,23 @@
-"""Texts that are committed beside the tests, as a person will read them."""
+"""Texts as a person will read them, and those that are committed beside the tests."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from builders.page import Page
+
 FOLDER = Path(__file__).parent / "golden"
+
+
+def shown(add: Callable[..., None], *values: Any, width: int = 80) -> str:
+    """The lines that a function adds to a page of so many columns."""
+    page = Page(width)
+    add(page, *values)
+    return page.text().plain
 
 
 def compare(request: pytest.FixtureRequest, name: str, text: str) -> None:

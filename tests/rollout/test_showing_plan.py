@@ -13,14 +13,15 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from rich.cells import cell_len
 
+from builders import terminal
 from builders.page import print_page
 from builders.rollout.plan.changes import ChangeKind
 from builders.rollout.plan.plan import Group, Plan, PlannedHazard, make_groups
 from builders.rollout.render import plan_file
-from builders.rollout.render.plan import plan_text
+from builders.rollout.render.plan import add_plan
 from builders.stack_diff.comparison import Comparison
 from builders.stack_diff.effects import Change, Effect
-from rollout.goldens import compare
+from rollout.goldens import compare, shown
 from rollout.planned import (
     DASHBOARD,
     DATABASE,
@@ -50,7 +51,7 @@ def assert_golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 
 
 def read(made: Plan, width: int = 80) -> str:
-    return plan_text(made, width).plain
+    return shown(add_plan, made, width=width)
 
 
 def unfolded(made: Plan) -> str:
@@ -207,15 +208,15 @@ def test_colours_of_a_value_are_shown_as_escapes() -> None:
 
 def test_a_pipe_gets_no_escapes() -> None:
     stream = io.StringIO()
-    print_page(plan_text(update(3)), stream)
-    assert stream.getvalue() == f"{read(update(3))}\n"
+    print_page(lambda page: add_plan(page, update(3)), stream)
+    assert stream.getvalue() == f"{read(update(3), terminal.WIDEST)}\n"
 
 
 def test_a_terminal_gets_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
     stream = Terminal()
-    print_page(plan_text(update(3)), stream)
+    print_page(lambda page: add_plan(page, update(3)), stream)
     assert "\x1b[31m-/+" in stream.getvalue()
 
 
@@ -223,14 +224,14 @@ def test_a_terminal_with_no_color_gets_none(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm-256color")
     stream = Terminal()
-    print_page(plan_text(update(3)), stream)
+    print_page(lambda page: add_plan(page, update(3)), stream)
     assert "\x1b[31m" not in stream.getvalue()
 
 
 def test_a_file_that_lacks_a_character_gets_its_escape(tmp_path: Path) -> None:
     path = tmp_path / "out"
     with path.open("w", encoding="ascii") as stream:
-        print_page(plan_text(update(3, notes=("Straße",))), stream)
+        print_page(lambda page: add_plan(page, update(3, notes=("Straße",))), stream)
     assert "Stra\\xdfe" in path.read_text(encoding="ascii")
 
 

@@ -22,7 +22,7 @@ from builders.rollout.model import Instance, Operation, Status, Target
 from builders.rollout.render import results, status
 from builders.rollout.state.journal import Command, Hold, Run, RunStatus
 from builders.template_bodies import PlainStack
-from rollout.goldens import compare
+from rollout.goldens import compare, shown
 from rollout.planned import REGIONS, names, some_targets, targets
 
 LAYERS = ("network", "database", "database_users", "monitoring")
@@ -95,33 +95,33 @@ def keys(*found: Mapping[str, object]) -> set[str]:
 
 @pytest.mark.parametrize("accounts", [3, 1_500])
 def test_the_status_reads_as_the_golden_one(accounts: int, assert_golden: Callable[[str, str], None]) -> None:
-    assert_golden(f"status-{accounts}-accounts", status.status_text(troubled(accounts)).plain)
+    assert_golden(f"status-{accounts}-accounts", shown(status.add_status, troubled(accounts)))
 
 
 @pytest.mark.parametrize("accounts", [2, 1_500])
 def test_the_report_reads_as_the_golden_one(accounts: int, assert_golden: Callable[[str, str], None]) -> None:
-    assert_golden(f"report-{accounts}-accounts", results.report_text(failed(accounts), {BROKEN: EVENT}, "prod").plain)
+    assert_golden(f"report-{accounts}-accounts", shown(results.add_report, failed(accounts), {BROKEN: EVENT}, "prod"))
 
 
 def test_the_drift_reads_as_the_golden_one(assert_golden: Callable[[str, str], None]) -> None:
-    assert_golden("drift", results.drift_text(drifted(40)).plain)
+    assert_golden("drift", shown(results.add_drift, drifted(40)))
 
 
 def test_a_phase_that_is_current_says_so() -> None:
-    assert status.status_text(all_current(3)).plain.endswith("24 instances, all current.")
+    assert shown(status.add_status, all_current(3)).endswith("24 instances, all current.")
     assert all_current(3).good
     assert not troubled(3).good
 
 
 def test_a_phase_of_which_nothing_is_deployed_says_so() -> None:
-    text = status.status_text(StatusView("prod", (), REGIONS, {})).plain
+    text = shown(status.add_status, StatusView("prod", (), REGIONS, {}))
     assert text == "Phase prod: no release has been rolled out completely\nNo layer of it is deployed anywhere."
 
 
 @pytest.mark.parametrize(("run", "next_command"), [(RunStatus.RUNNING, "resume"), (RunStatus.FAILED, "apply")])
 def test_a_run_that_did_not_end_names_the_command_that_goes_on(run: RunStatus, next_command: str) -> None:
     view = dataclasses.replace(all_current(1), unfinished=dataclasses.replace(RUN, status=run))
-    assert f"continue with rollout-stacksets {next_command} --phase prod" in status.status_text(view).plain
+    assert f"continue with rollout-stacksets {next_command} --phase prod" in shown(status.add_status, view)
 
 
 @pytest.mark.parametrize(
@@ -248,28 +248,28 @@ def test_json_holds_every_drift() -> None:
 
 
 def test_a_rollout_that_succeeded_everywhere_says_so_in_one_line() -> None:
-    assert results.report_text(Report(12, {"network": 40, "database": 40}), {}, "prod").plain == (
+    assert shown(results.add_report, Report(12, {"network": 40, "database": 40}), {}, "prod") == (
         "apply: 80 instances as desired; 12 operations."
     )
-    assert results.report_text(Report(0, {"network": 1}), {}, "prod").plain == (
+    assert shown(results.add_report, Report(0, {"network": 1}), {}, "prod") == (
         "apply: 1 instance as desired; no operation was needed."
     )
 
 
 def test_a_rollback_that_failed_is_begun_again() -> None:
-    text = results.report_text(failed(1), {}, "prod", Command.ROLLBACK).plain
+    text = shown(results.add_report, failed(1), {}, "prod", Command.ROLLBACK)
     assert "rollout-stacksets rollback --phase prod" in text
     assert "rollout-stacksets apply" not in text
 
 
 def test_accounts_that_were_not_detached_have_to_be_named_again() -> None:
-    text = results.report_text(failed(1), {}, "prod", Command.DETACH).plain
+    text = shown(results.add_report, failed(1), {}, "prod", Command.DETACH)
     assert "rollout-stacksets remove --account ACCOUNT --phase prod" in text
 
 
 def test_nothing_drifted_is_said_in_so_many_words() -> None:
     assert (
-        results.drift_text(DriftView("prod", 80, ())).plain
+        shown(results.add_drift, DriftView("prod", 80, ()))
         == "Drift of phase prod: 80 instances checked\n\nNothing drifted."
     )
 
@@ -285,17 +285,20 @@ instance_views = st.builds(
 )
 @settings(deadline=None)
 def test_no_line_of_any_status_is_wider_than_asked(found: dict[str, dict[Target, InstanceView]], width: int) -> None:
-    text = status.status_text(StatusView("prod", tuple(found), REGIONS, found), width).plain
+    text = shown(status.add_status, StatusView("prod", tuple(found), REGIONS, found), width=width)
     assert [line for line in text.split("\n") if cell_len(line) > width] == []
 
 
 @given(st.lists(st.builds(Failure, names, some_targets.map(min), names, st.booleans()), max_size=5), names)
 @settings(deadline=None)
 def test_no_line_of_any_report_is_wider_than_asked(failures: list[Failure], stopped: str) -> None:
-    text = results.report_text(
-        Report(1, {"network": 1}, failures, stopped), {each.reason: stopped for each in failures}, "prod"
+    text = shown(
+        results.add_report,
+        Report(1, {"network": 1}, failures, stopped),
+        {each.reason: stopped for each in failures},
+        "prod",
     )
-    assert [line for line in text.plain.split("\n") if cell_len(line) > 80] == []
+    assert [line for line in text.split("\n") if cell_len(line) > 80] == []
 
 
 @given(
@@ -305,6 +308,6 @@ def test_no_line_of_any_report_is_wider_than_asked(failures: list[Failure], stop
 )
 @settings(deadline=None)
 def test_no_line_of_any_drift_but_a_command_is_wider_than_asked(found: list[DriftedProperty]) -> None:
-    text = results.drift_text(DriftView("prod", 1, tuple(found))).plain
+    text = shown(results.add_drift, DriftView("prod", 1, tuple(found)))
     wide = [line.split()[:2] for line in text.split("\n") if cell_len(line) > 80]
     assert [each for each in wide if each != ["aws", "cloudformation"]] == []

@@ -15,10 +15,11 @@ from builders.rollout.config import loading
 from builders.rollout.executor import executor
 from builders.rollout.executor.current_state import failure_causes
 from builders.rollout.model import DesiredState, PlainStackSpec, Target
-from builders.rollout.render.status import status_data, status_text
+from builders.rollout.render.status import add_status, status_data
 from builders.rollout.state.journal import Command, RunStatus
 
 from .conftest import SUFFIX, Administrator, deploy_plain, plain_stack
+from .goldens import shown
 from .small_phase import LAYERS, REGIONS, SmallPhase, body, layer_set
 
 OURS = frozenset(f"stackferry-{layer}-{SUFFIX}" for layer in LAYERS)
@@ -143,7 +144,7 @@ def test_a_removed_phase_has_no_release_and_says_which_run_removed_it_and_when(p
 
     assert (view.layers, view.release) == ((), "")
     last = phase.store.journal.history()[-1]
-    assert status_text(view, 120).plain.startswith(f"Phase dev: removed by run {last.run}, begun {last.began}\n")
+    assert shown(add_status, view, width=120).startswith(f"Phase dev: removed by run {last.run}, begun {last.began}\n")
     assert status_data(view)["removal"] == {"run": last.run, "began": last.began}
 
 

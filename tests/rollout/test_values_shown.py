@@ -15,7 +15,7 @@ from builders.evaluate import Evaluated
 from builders.rollout.model import DeployedStack
 from builders.rollout.plan.changes import ChangeKind
 from builders.rollout.plan.plan import Group, Plan
-from builders.rollout.render.plan import plan_text
+from builders.rollout.render.plan import add_plan
 from builders.stack_diff.comparison import Comparison, compare
 from builders.stack_diff.effects import Change, Effect
 from builders.stack_diff.exports import Imports
@@ -23,6 +23,7 @@ from builders.stack_diff.hazards import hazards_of
 from builders.stack_diff.values import ChangedValue, changed_values, differing_items, shown_value
 
 from .called import COMMON, OF_ACCOUNTS, CalledPhase
+from .goldens import shown
 from .planned import plan, targets
 
 ALARM = "AWS::CloudWatch::Alarm"
@@ -34,7 +35,7 @@ HIDDEN = {"Key": {"Type": "String", "NoEcho": "true"}}
 
 
 def unfolded(made: Plan, width: int = 100) -> str:
-    return " ".join(plan_text(made, width).plain.split())
+    return " ".join(shown(add_plan, made, width=width).split())
 
 
 def values(before: dict[str, Any], after: dict[str, Any], raw: Any = None, **parameters: Any) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from builders.building import environment_check
 from builders.errors import StackferryError
 from builders.findings import Finding, as_text
 from builders.naming import stack_set
+from builders.page import Page
 from builders.rollout.config import desired_state, loading, parameters
 from builders.rollout.config.parameters import Source, TargetGroup
 from builders.rollout.model import (
@@ -44,9 +45,9 @@ from builders.rollout.model import (
 )
 from builders.rollout.plan.calls import Action, Call
 from builders.rollout.plan.changes import ChangeKind
-from builders.rollout.plan.plan import make_plan
+from builders.rollout.plan.plan import Plan, make_plan
 from builders.rollout.render import plan_file
-from builders.rollout.render.plan import plan_text
+from builders.rollout.render.plan import add_plan
 from builders.rollout.state.journal import Command, Entry, EntryState, Hold, Journal, Run
 from builders.rollout.state.serialization import Folder
 from builders.rollout.state.store import Store
@@ -253,6 +254,12 @@ def _names_in(node: Any) -> set[str]:
     return set(re.findall(r"[A-Za-z0-9]+", json.dumps(node)))
 
 
+def _shown(plan: Plan, width: int) -> str:
+    page = Page(width)
+    add_plan(page, plan)
+    return page.text().plain
+
+
 def _planned() -> Subject:
     """Templates through the planner: as rollout's templates, as those of stack sets, and of stacks that stand."""
     bodies, values = _bodies(), environments.read(ENVIRONMENTS / "dev.json").values
@@ -278,7 +285,7 @@ def _planned() -> Subject:
         with contextlib.suppress(StackferryError):
             _as_desired(given["after"], given["values"])
         plan = make_plan(_desired(given["after"], given["values"]), _current(given["before"], given["values"]))
-        printed(plan_text(plan, 100).plain)
+        printed(_shown(plan, 100))
         saved = plan_file.SavedPlan.of(plan)
         assert plan_file.differences(saved, plan) == []
         unknown = [change for group in plan.groups for change in group.changes or () if change.effect.name == "UNKNOWN"]
@@ -330,7 +337,7 @@ def _secrets() -> Subject:
     def take(content: bytes) -> str:
         before, after = ({**values, _HIDDEN: secret} for secret in SECRETS)
         plan = make_plan(_desired(content.decode(), after), _current(content.decode(), before))
-        shown = plan_text(plan, 10_000).plain + plan_file.SavedPlan.of(plan).model_dump_json()
+        shown = _shown(plan, 10_000) + plan_file.SavedPlan.of(plan).model_dump_json()
         assert not any(secret in shown for secret in SECRETS), "a plan has the value of a NoEcho parameter"
         return "masked" if "****" in shown else "not shown"
 

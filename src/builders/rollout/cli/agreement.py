@@ -11,7 +11,7 @@ from builders import progress
 from builders.aws.errors import ROLLOUT, Unreachable
 from builders.command_line import DONE, FAILED, NO_TERMINAL, Interrupted, ask
 from builders.errors import RolloutError, UsageError
-from builders.page import print_page, print_result, width
+from builders.page import print_page, print_result
 from builders.rollout.checks.status import last_whole
 from builders.rollout.cli.options import Options
 from builders.rollout.executor.context import Clock, PollInterval, Report, RunServices
@@ -24,10 +24,10 @@ from builders.rollout.model import CurrentState, DesiredState
 from builders.rollout.phase import Phase
 from builders.rollout.plan.plan import Plan, make_plan
 from builders.rollout.render import plan_file
-from builders.rollout.render.plan import plan_text
+from builders.rollout.render.plan import add_plan
 from builders.rollout.render.plan_file import SavedPlan
 from builders.rollout.render.progress import observing
-from builders.rollout.render.results import report_data, report_text
+from builders.rollout.render.results import add_report, report_data
 from builders.rollout.state.journal import Command, Run
 
 LONGEST_POLLS = 15
@@ -97,7 +97,7 @@ def show(options: Options, made: Plan, shown: Plan | None = None) -> int:
     if options.out:
         plan_file.save_plan(made, options.out)
         progress.say(f"saved; `rollout-stacksets {made.command} {options.out}` carries it out")
-    print_result(shown or made, plan_file.plan_data, plan_text, options.as_json)
+    print_result(shown or made, plan_file.plan_data, add_plan, options.as_json)
     return FAILED if made.blocks else DONE
 
 
@@ -137,7 +137,7 @@ def carry_out_plan(options: Options, phase: Phase, made: Plan, lock: PlanningLoc
 
 def show_before(made: Plan, what: str = "the plan", then: str = "") -> None:
     """Show a plan that is about to be carried out. Raises `RolloutError` where it has blocks."""
-    print_page(plan_text(made, width(sys.stderr)), sys.stderr)
+    print_page(lambda page: add_plan(page, made), sys.stderr)
     if not made.blocks:
         return
     names = sorted({each.name for each in made.blocks if each.hazard.acknowledgeable})
@@ -197,7 +197,7 @@ def show_report(phase: Phase, command: Command, report: Report, as_json: bool) -
     print_result(
         report,
         lambda report: report_data(report, causes),
-        lambda report, width: report_text(report, causes, name, command, width, returns=returns),
+        lambda page, report: add_report(page, report, causes, name, command, returns=returns),
         as_json,
     )
     return DONE if report.good else FAILED

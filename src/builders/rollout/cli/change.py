@@ -14,7 +14,7 @@ from builders import naming, progress
 from builders.command_line import DONE, FAILED, INTERRUPTED, Interrupted
 from builders.errors import RolloutError, UsageError
 from builders.evaluate import named_outputs
-from builders.page import print_page, target_list, width
+from builders.page import print_page, target_list
 from builders.rollout.checks.change_sets import with_change_sets
 from builders.rollout.checks.values import PhaseValues, address_mistakes, require_sound, unconnected
 from builders.rollout.cli import agreement
@@ -48,7 +48,7 @@ from builders.rollout.lifecycle.rollback import (
 )
 from builders.rollout.model import CurrentState, DesiredState, grouped
 from builders.rollout.phase import Phase, PhaseConnection
-from builders.rollout.render.results import bootstrap_data, purge_text
+from builders.rollout.render.results import add_purge, bootstrap_data
 from builders.rollout.state.journal import Command, Run
 from builders.rollout.state.releases import release_id
 from builders.text import counted_noun, printable
@@ -223,7 +223,7 @@ def remove(options: Options, accounts: tuple[str, ...], purge: bool) -> int:
         question = ""
         if purge:
             items = purge_items(phase.client, retained, options.acknowledged)
-            print_page(purge_text(items, width(sys.stderr)), sys.stderr)
+            print_page(lambda page: add_purge(page, items), sys.stderr)
             if any(each.goes for each in items):
                 question = f"remove phase {phase.phase}, and delete for good what is listed above?"
         if question and made.nothing_to_do and not options.out and ACKNOWLEDGED not in options.acknowledged:

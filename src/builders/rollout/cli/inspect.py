@@ -19,7 +19,7 @@ from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.executor.context import PollInterval
 from builders.rollout.phase import shared_outputs
 from builders.rollout.render import results
-from builders.rollout.render.status import status_data, status_text
+from builders.rollout.render.status import add_status, status_data
 from builders.rollout.state.journal import RunStatus
 
 
@@ -29,7 +29,7 @@ def status(options: Options) -> int:
     phase = options.open_phase()
     ours = known_stack_sets(phase.rollout, phase.layers)
     view, code = run_status(phase.client, phase.desired, phase.store, phase.layers, ours)
-    print_result(view, status_data, status_text, options.as_json)
+    print_result(view, status_data, add_status, options.as_json)
     return code
 
 
@@ -43,7 +43,7 @@ def outputs(options: Options, outputs_dir: Path) -> int:
     phase = options.open_phase()
     release = phase.store.last_good() or ""
     view, code = run_outputs(phase.client, phase.desired, phase.shared, phase.layers, release, outputs_dir)
-    print_result(view, results.outputs_data, results.outputs_text, options.as_json)
+    print_result(view, results.outputs_data, results.add_outputs, options.as_json)
     return code
 
 
@@ -65,7 +65,7 @@ def drift(options: Options, layers: tuple[str, ...], deep: bool) -> int:
     run = phase.store.journal.run()
     if run is None or run.status is not RunStatus.RUNNING:  # else its process saves them
         phase.store.save_overrides(known)
-    print_result(view, results.drift_data, results.drift_text, options.as_json)
+    print_result(view, results.drift_data, results.add_drift, options.as_json)
     return code
 
 
@@ -80,5 +80,5 @@ def doctor(options: Options) -> int:
     except RolloutError as error:
         unshared = str(error)
     diagnosis, code = run_doctor(CheckedPhase.of(connection, shared, store, unshared))
-    print_result(diagnosis, results.doctor_data, results.doctor_text, options.as_json)
+    print_result(diagnosis, results.doctor_data, results.add_diagnosis, options.as_json)
     return code

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from rich.text import Text
-
 from builders.page import Page, Part, estimated_time, shortlist, target_list
 from builders.rollout.model import grouped
 from builders.rollout.plan.calls import Action
@@ -23,16 +21,15 @@ _OPERATIONS_SHOWN = 12
 _OPERATION_LAYERS_NAMED = 20
 
 
-def plan_text(plan: Plan, width: int = 80) -> Text:
-    """A plan in lines of at most `width` columns (40 at least). `plan_data` has what is left out for length."""
-    page = Page(width)
+def add_plan(page: Page, plan: Plan) -> None:
+    """Add a plan; `plan_data` has what is left out for length."""
     page.line((_title(plan), STRONG))
     _blocking(page, plan)
     if plan.nothing_to_do and not plan.operations:
         _notes(page, plan)
         page.blank()
         page.line("Nothing to do.")
-        return page.text()
+        return
     there = {change.effect for group in plan.groups for change in group.changes or ()} - {Effect.OUTPUTS}
     signs = [f"{sign} {meaning}" for effect, (sign, _, meaning, _) in EFFECTS.items() if effect in there]
     if signs:
@@ -44,7 +41,6 @@ def plan_text(plan: Plan, width: int = 80) -> Text:
     _operations(page, plan)
     page.point_to_json()
     _totals(page, plan)
-    return page.text()
 
 
 def _title(plan: Plan) -> str:

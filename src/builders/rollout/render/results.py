@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import TypeAdapter
-from rich.text import Text
 
 from builders import advice
 from builders.page import Page, shortlist, target_list
@@ -32,20 +31,19 @@ _DIFFERENCES_SHOWN = 20
 _FILES_SHOWN = 10
 
 
-def report_text(
+def add_report(
+    page: Page,
     report: Report,
     explained: Mapping[str, str],
     phase: str,
     command: Command = Command.APPLY,
-    width: int = 80,
     *,
     returns: bool = True,
-) -> Text:
-    """The report. `explained` has the first failed event of a stack, by the status reason that StackSets gives.
+) -> None:
+    """Add the report. `explained` has the first failed event of a stack, by the status reason that StackSets gives.
 
     `returns` tells whether there is an earlier release to go back to.
     """
-    page = Page(width)
     _succeeded(page, report)
     _failed(page, report, explained)
     _skipped(page, report)
@@ -54,7 +52,6 @@ def report_text(
         page.line(report.stopped, indent=2)
     page.point_to_json()
     _end(page, report, phase, command, returns)
-    return page.text()
 
 
 def report_data(report: Report, explained: Mapping[str, str]) -> dict[str, Any]:
@@ -156,21 +153,18 @@ def next_command(command: str, phase: str) -> str:
     return advice.command(whole)
 
 
-def purge_text(items: Sequence[PurgeResult], width: int = 80) -> Text:
-    """The page on resources that a purge deletes and keeps, target by target: every one, since it asks."""
-    page = Page(width)
+def add_purge(page: Page, items: Sequence[PurgeResult]) -> None:
+    """Add the resources that a purge deletes and keeps, target by target: every one, since it asks."""
     page.title("To purge" if items else "Nothing is left to purge")
     for target, own in grouped((each.resource.target, each) for each in items).items():
         page.line(str(target), indent=2)
         for each in own:
             what = f"{each.resource.type.rpartition('::')[2]} {each.resource.physical_id}"
             page.line(("- ", BAD) if each.goes else "  ", f"{what}: {each.detail}", indent=4)
-    return page.text()
 
 
-def doctor_text(diagnosis: Diagnosis, width: int = 80) -> Text:
-    """Every check in a line, and each finding with its fix."""
-    page = Page(width)
+def add_diagnosis(page: Page, diagnosis: Diagnosis) -> None:
+    """Add every check in a line, and each finding with its fix."""
     page.title(f"Doctor: phase {diagnosis.phase}")
     page.blank()
     found: Counter[Severity] = Counter()
@@ -187,7 +181,6 @@ def doctor_text(diagnosis: Diagnosis, width: int = 80) -> Text:
     others = f", {counted_noun(found.total(), 'other remark')}" if found else ""
     page.blank()
     page.line((f"{counted_noun(errors, 'error') if errors else 'No errors'}{others}", BAD if errors else GOOD))
-    return page.text()
 
 
 def _style(*severities: Severity) -> str:
@@ -206,9 +199,8 @@ _Difference = tuple[str, str, str, str, str, str]
 """Resource, type, kind of difference, property, expected, actual."""
 
 
-def drift_text(view: DriftView, width: int = 80) -> Text:
-    """The drift, resource by resource and property by property; accounts that drifted alike are shown once."""
-    page = Page(width)
+def add_drift(page: Page, view: DriftView) -> None:
+    """Add the drift, resource by resource and property by property; accounts that drifted alike are shown once."""
     page.line((f"Drift of phase {view.phase}", STRONG), f": {counted_noun(view.checked, 'instance')} checked")
     groups = list(_alike(view.drifted).items())
     shown = shortlist(groups, _GROUPS_SHOWN)
@@ -232,7 +224,6 @@ def drift_text(view: DriftView, width: int = 80) -> Text:
         page.line(("Nothing drifted.", GOOD))
     else:
         page.line("Nothing drifted in the instances that were checked.")
-    return page.text()
 
 
 def _repair(page: Page, view: DriftView) -> None:
@@ -302,16 +293,14 @@ def _differences(page: Page, differences: tuple[_Difference, ...]) -> None:
             page.line(f"{path}: expected {expected or 'absent'}, is {actual or 'absent'}", indent=6)
 
 
-def outputs_text(view: OutputsView, width: int = 80) -> Text:
-    """The files, a line a target where there are few."""
-    page = Page(width)
+def add_outputs(page: Page, view: OutputsView) -> None:
+    """Add the files, a line a target where there are few."""
     page.title(f"Outputs of phase {view.phase}: {counted_noun(len(view.written), 'target')}")
     for written in page.first(view.written, _FILES_SHOWN, "target"):
         page.line(str(written.files[-1]), indent=2)
     page.line(f"index: {view.index}", indent=2)
     for target, reason in sorted(view.unread.items()):
         page.line(("not written", BAD), f"  {target}: {reason}")
-    return page.text()
 
 
 def outputs_data(view: OutputsView) -> dict[str, Any]:

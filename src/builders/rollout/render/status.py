@@ -106,9 +106,8 @@ def _drifted(by_target: Mapping[Target, InstanceView]) -> list[Target]:
     return [target for target, each in by_target.items() if each.drift == "DRIFTED"]
 
 
-def status_text(view: StatusView, width: int = 80) -> Text:
-    """The grid, what is not current and why, what runs, and the run that did not end."""
-    page = Page(width)
+def add_status(page: Page, view: StatusView) -> None:
+    """Add the grid, what is not current and why, what runs, and the run that did not end."""
     release = ": no release has been rolled out completely"
     if view.release:
         release = f": release {view.release}{f', rolled out {view.released}' if view.released else ''}"
@@ -138,7 +137,6 @@ def status_text(view: StatusView, width: int = 80) -> Text:
         page.blank()
         count, current = counted_noun(totals.total(), "instance"), totals[InstanceStatus.CURRENT]
         page.line((f"{count}, all current.", GOOD) if view.good else f"{current:,} of {count} current.")
-    return page.text()
 
 
 _VIEW = TypeAdapter(StatusView)
