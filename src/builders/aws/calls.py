@@ -269,6 +269,14 @@ class Session:
         """
         return self.calls.make(self, service, operation, request)
 
+    def answers(self) -> bool:
+        """Return whether the role can be assumed. Raises `Unreachable`."""
+        try:
+            self.ask("sts", "GetCallerIdentity")
+        except errors.AccessDenied:
+            return False
+        return True
+
     def pages(self, service: str, operation: str, **request: Any) -> Iterator[Any]:
         """Make as many calls as a list has pages, and return the items of all."""
         from botocore.paginate import Paginator  # noqa: PLC0415 boto3 is loaded at the first call

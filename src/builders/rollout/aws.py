@@ -17,7 +17,7 @@ from builders import naming
 from builders.aws import stacks
 from builders.aws.accounts import Organizations
 from builders.aws.calls import ApiCalls, Role, Session
-from builders.aws.errors import NotFound, Refused, RoleNotAssumed, StackSetNotFound
+from builders.aws.errors import NotFound, Refused, StackSetNotFound
 from builders.aws.objects import Objects
 from builders.errors import RolloutError
 from builders.rollout.model import (
@@ -359,11 +359,7 @@ class Client:
     def looking(self, target: Target) -> Session:
         """Read what bootstrap would change: as `reading_shared`, or by the deploy role where no plan role is yet."""
         session = self.reading_shared(target)
-        try:
-            session.ask("sts", "GetCallerIdentity")
-        except RoleNotAssumed:
-            return self.deploying(target)
-        return session
+        return session if session.answers() else self.deploying(target)
 
     def deploying(self, target: Target, with_external_id: bool = False) -> Session:
         """Deploy plain stacks, and delete what stacks leave: through the account's deploy role; not in our own account.

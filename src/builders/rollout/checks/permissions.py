@@ -90,7 +90,7 @@ def plan_roles(phase: CheckedPhase) -> Iterator[Finding]:
     """The plan role, by which everything reads, can be assumed in every account and the network account."""
 
     def look(target: Target) -> Iterator[Finding]:
-        if not _answers(phase.client.reading(target)):
+        if not phase.client.reading(target).answers():
             what = f"the plan role {phase.client.plan_role} cannot be assumed"
             yield Finding(Severity.ERROR, what, f"{BOOTSTRAP}, which deploys the layer account there")
 
@@ -110,7 +110,7 @@ def deploy_roles(phase: CheckedPhase) -> Iterator[Finding]:
             refusal = _untrusting(phase, iam_role(session, name.rpartition("/")[2]))
         except RoleNotAssumed:
             session = phase.client.deploying(target)
-            refusal = None if _answers(session) else _refusal(phase, target)
+            refusal = None if session.answers() else _refusal(phase, target)
         if refusal:
             reason, remedy = refusal
             yield Finding(Severity.ERROR, f"the deploy role {name} cannot be assumed: {reason}", remedy)
@@ -143,19 +143,11 @@ def _untrusting(phase: CheckedPhase, role: IamRole | None) -> tuple[str, str] | 
 
 def _refusal(phase: CheckedPhase, target: Target) -> tuple[str, str]:
     """The same of a deploy role that nobody may look at. AWS gives one answer for all reasons."""
-    if _answers(phase.client.deploying(target, with_external_id=True)):
+    if phase.client.deploying(target, with_external_id=True).answers():
         return _EXTERNAL_ID
     tooling = phase.rollout.tooling.account
     reason = f"it is not there, does not trust {tooling}, wants an external id, or these credentials may not"
     return reason, f"see which in the account itself; {MAKE_DEPLOY_ROLE}"
-
-
-def _answers(session: Session) -> bool:
-    try:
-        session.ask("sts", "GetCallerIdentity")
-    except AccessDenied:
-        return False
-    return True
 
 
 def _missing_actions(phase: CheckedPhase, session: Session, target: Target) -> Iterator[Finding]:
