@@ -218,16 +218,26 @@ def _as_it_is(node: Any) -> Any:
 
 
 def _plain(node: Any) -> Any:
-    """The same as `troposphere.encode_to_dict`, while objects return their content as it is."""
-    if isinstance(node, dict):
-        return {key: value if type(value) is str else _plain(value) for key, value in node.items()}
-    if isinstance(node, (list, tuple)):
+    """The same as `troposphere.encode_to_dict`, while objects return their content as it is.
+
+    A build asks for some ten thousand nodes: a comprehension is a call more, and `isinstance` looks for a `__class__`.
+    """
+    kind = type(node)
+    if kind is dict:
+        plain = {}
+        for key, value in node.items():
+            plain[key] = value if type(value) is str else _plain(value)
+        return plain
+    if kind is list or kind is tuple:
         return [value if type(value) is str else _plain(value) for value in node]
-    if type(node) in _PLAIN:
+    if kind in _PLAIN:
         return node
-    if hasattr(node, "to_dict"):
-        return _plain(node.to_dict())
-    return _plain(node.JSONrepr()) if hasattr(node, "JSONrepr") else node
+    content = getattr(node, "to_dict", None) or getattr(node, "JSONrepr", None)
+    if content:
+        return _plain(content())
+    if isinstance(node, dict):
+        return _plain(dict(node))
+    return _plain(list(node)) if isinstance(node, (list, tuple)) else node
 
 
 _PLAIN = frozenset({bool, float, int, str, type(None)})

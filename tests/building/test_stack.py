@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections import OrderedDict
 from typing import Any
 
 import pytest
-from troposphere import Equals, Parameter, Ref, Tags, ec2, sns, ssm
+import troposphere
+from awacs import s3
+from troposphere import Equals, Parameter, Ref, Sub, Tags, ec2, sns, ssm
 
-from builders import catalog
+from builders import catalog, policies
 from builders.errors import LayerError
 from builders.stack import Export, Stack
 
@@ -130,6 +133,22 @@ def test_an_export_in_another_layers_name_is_refused(stack: Stack) -> None:
 def test_a_layer_is_written_as_troposphere_writes_it(name: str) -> None:
     stack = catalog.load(name).build()
     assert stack.to_dict() == json.loads(stack.template.to_json())
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        OrderedDict(a=Ref("B"), b=OrderedDict(c=(Ref("B"), [Ref("C")]))),
+        Export("network", "VpcId", "the VPC"),
+        Tags(Owner="me"),
+        policies.document(policies.allow("Read", [s3.GetObject], [Sub("${A}")])),
+        [1, 1.5, True, None, "text", {}, (), {"a": ()}],
+    ],
+)
+def test_any_value_is_written_as_troposphere_writes_it(stack: Stack, value: Any) -> None:
+    stack.template.set_metadata({"Value": value})
+    written = stack.to_dict()["Metadata"]
+    assert repr(written) == repr(troposphere.encode_to_dict({"Value": value}))
 
 
 def test_what_troposphere_refuses_is_refused_while_a_template_is_written(stack: Stack) -> None:
