@@ -19,8 +19,6 @@ from builders.command_line import DONE, FAILED
 from builders.errors import StackferryError, UsageError
 
 if TYPE_CHECKING:
-    from importlib.machinery import ModuleSpec
-
     from builders.building.cache import Memory
 
 
@@ -70,8 +68,10 @@ def command(as_json: bool, regions: Sequence[str], report: str, cache: bool, wat
             progress.say(line)
         sys.stdout.write(output)
         return FAILED if had_findings else DONE
-    with _without_collector(), _late_modules():
-        from builders.building import run, templates  # noqa: PLC0415  neither --help nor a recall waits for troposphere
+    from builders.building import troposphere_speed  # noqa: PLC0415  neither --help nor a recall waits for troposphere
+
+    with _without_collector(), troposphere_speed.installed():
+        from builders.building import run, templates  # noqa: PLC0415
 
         form = templates.Format(options.pop("form"))
         return FAILED if run.build_templates(run.Request(form=form, memory=memory, **options)) else DONE
@@ -114,37 +114,6 @@ def _without_collector() -> Iterator[None]:
         gc.freeze()
         gc.unfreeze()
         gc.enable()
-
-
-class _LateModules:
-    """A finder of modules that run when they are first used, though others import them when they start.
-
-    troposphere imports cfn_flip, and it PyYAML, for `Template.to_yaml`, which no build calls: a tenth of its time.
-    """
-
-    NAMES = ("cfn_flip",)
-
-    @classmethod
-    def find_spec(cls, name: str, path: Sequence[str] | None, target: object = None) -> ModuleSpec | None:
-        """Find a module as the import system does (Python's library reference, "importlib.util.LazyLoader")."""
-        if name not in cls.NAMES:
-            return None
-        from importlib.machinery import PathFinder  # noqa: PLC0415  --help does not wait for these
-        from importlib.util import LazyLoader  # noqa: PLC0415
-
-        spec = PathFinder.find_spec(name, path)
-        if spec is not None and spec.loader is not None:
-            spec.loader = LazyLoader(spec.loader)
-        return spec
-
-
-@contextlib.contextmanager
-def _late_modules() -> Iterator[None]:
-    sys.meta_path.insert(0, _LateModules)
-    try:
-        yield
-    finally:
-        sys.meta_path.remove(_LateModules)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

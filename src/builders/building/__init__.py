@@ -3,6 +3,7 @@
 run.py                one call of the command
 cache.py              what earlier runs found, where nothing changed
 watch.py              one run for each save of a source
+troposphere_speed.py  quicker forms of what troposphere does in every build
 templates.py          template files: their text, and how they differ from the layers
 environment_check.py  parameter files against all layers
 lint.py               cfn-lint with our rules, in this process

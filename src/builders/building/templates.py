@@ -70,7 +70,8 @@ def _written(node: Any, depth: int) -> tuple[str, int]:
                 continue
             text, below = _written(value, depth + 1)
             parts.append(_KEYS[key] + text)
-            levels = max(levels, below)
+            if below > levels:  # noqa: PLR1730  `max` takes longer than all the rest of the turn
+                levels = below
     elif isinstance(node, list):
         opening, closing = "[]"
         for value in node:
@@ -79,7 +80,8 @@ def _written(node: Any, depth: int) -> tuple[str, int]:
                 continue
             text, below = _written(value, depth + 1)
             parts.append(text)
-            levels = max(levels, below)
+            if below > levels:  # noqa: PLR1730  `max` takes longer than all the rest of the turn
+                levels = below
     else:
         return str(node) if type(node) is int else json.dumps(node), 0
     if levels < _LINE_LEVELS:
