@@ -6,7 +6,6 @@ Exit codes: 0 done; 1 something failed or was found; 2 wrong use; 130 interrupte
 from __future__ import annotations
 
 import errno
-import json
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -93,6 +92,8 @@ def run(
 def show(data: Callable[[], Any], fill: Callable[[Page], None], *, as_json: bool) -> None:
     """Print a result to stdout: its data for a program, or a page that is filled for a person."""
     if as_json:
+        import json  # noqa: PLC0415  --help does not wait for it
+
         print(json.dumps(data(), indent=1))
         return
     from builders.page import print_page  # noqa: PLC0415  --json does not wait for rich
