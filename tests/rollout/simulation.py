@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from builders.aws.calls import Access, ApiCalls, Role, Session
-from builders.aws.errors import Conflict, NotFound, StackSetNotFound, Throttled
+from builders.aws.errors import AccessDenied, Conflict, NotFound, StackSetNotFound, Throttled
 from builders.aws.limiter import Api, Limiter
 from builders.errors import RolloutError
 from builders.rollout.aws import Client
@@ -80,7 +80,8 @@ class Simulation(ApiCalls):
 
     More calls a second of an API in an account and region than `calls_per_second` are throttled; a second's calls may
     come at once. `throttled` counts those, `said` are the lines on them. `refusals` are the next answers of an API,
-    `lost` those to calls that are carried out. Instances are listed as PENDING until `late_seconds` after an operation.
+    `lost` those to calls that are carried out; without `lists_stacks` stacks are described by their names alone.
+    Instances are listed as PENDING until `late_seconds` after an operation.
     """
 
     def __init__(self, administrator: str, calls_per_second: float = math.inf) -> None:
@@ -91,6 +92,7 @@ class Simulation(ApiCalls):
         self.throttled = Counter[str]()
         self.refusals: dict[str, list[RolloutError]] = {}
         self.lost: dict[str, list[RolloutError]] = {}
+        self.lists_stacks = True
         self.late_seconds = 0.0
         self._allowances: dict[Api, tuple[float, float]] = {}
         self._administrator = administrator
@@ -251,6 +253,8 @@ class Simulation(ApiCalls):
     def _cloudformation_DescribeStacks(self, where: Session, StackName: str = "", NextToken: str = "") -> Json:
         account = where.role.account if where.role else self._administrator
         if not StackName:
+            if not self.lists_stacks:
+                raise AccessDenied("not all stacks")
             here = [each for key, each in sorted(self.stacks.items()) if key[:2] == (account, where.region)]
             page = self._page("DescribeStacks", here, NextToken)
             return {"Stacks": page.pop("Summaries"), **page}
