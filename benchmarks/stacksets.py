@@ -66,7 +66,7 @@ def megabytes(cloud: Cloud) -> int:
 
 
 def processor_seconds(cloud: Cloud) -> float:
-    """What the server has taken of a processor, whatever else the machine does."""
+    """Processor seconds of the server, whatever else the machine does."""
     fields = Path(f"/proc/{cloud.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

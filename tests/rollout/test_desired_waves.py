@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from builders.rollout.config.desired_state import waves_of
+from builders.rollout.config.desired_state import configured_waves
 from builders.rollout.config.loading import wave_mistakes
 from builders.rollout.config.schema import WaveConfig
 from builders.rollout.model import Wave
@@ -40,20 +40,22 @@ def phases(draw: st.DrawFn) -> tuple[list[WaveConfig], list[str]]:
 def test_every_account_is_in_exactly_one_wave(phase: tuple[list[WaveConfig], list[str]]) -> None:
     waves, accounts = phase
     assert list(wave_mistakes(waves, accounts)) == []
-    assert sorted(account for wave in waves_of(waves, accounts) for account in wave.accounts) == sorted(accounts)
+    assert sorted(account for wave in configured_waves(waves, accounts) for account in wave.accounts) == sorted(
+        accounts
+    )
 
 
 @given(phases())
 def test_the_accounts_that_a_wave_names_are_its_own(phase: tuple[list[WaveConfig], list[str]]) -> None:
     waves, accounts = phase
-    by_name = {wave.name: set(wave.accounts) for wave in waves_of(waves, accounts)}
+    by_name = {wave.name: set(wave.accounts) for wave in configured_waves(waves, accounts)}
     assert all(by_name[plan.name] == set(plan.accounts) for plan in waves if plan.accounts)
 
 
 @given(phases())
 def test_a_wave_keeps_the_order_of_the_phase_and_none_is_empty(phase: tuple[list[WaveConfig], list[str]]) -> None:
     waves, accounts = phase
-    for wave in waves_of(waves, accounts):
+    for wave in configured_waves(waves, accounts):
         assert wave.accounts
         assert list(wave.accounts) == [account for account in accounts if account in wave.accounts]
 
@@ -72,9 +74,9 @@ def test_a_wave_keeps_the_order_of_the_phase_and_none_is_empty(phase: tuple[list
     ],
 )
 def test_percent_and_count_take_of_what_is_left_rounded_up(waves: list[dict[str, Any]], sizes: list[int]) -> None:
-    assert [len(wave.accounts) for wave in waves_of(plans(*waves), ACCOUNTS)] == sizes
+    assert [len(wave.accounts) for wave in configured_waves(plans(*waves), ACCOUNTS)] == sizes
 
 
 def test_a_wave_carries_what_must_hold_before_the_next() -> None:
     (plan,) = plans({"rest": True, "bake": "10m", "quiet_alarms": ["payments-"]})
-    assert waves_of([plan], ACCOUNTS[:1]) == (Wave("wave 0", (ACCOUNTS[0],), 600, ("payments-",)),)
+    assert configured_waves([plan], ACCOUNTS[:1]) == (Wave("wave 0", (ACCOUNTS[0],), 600, ("payments-",)),)

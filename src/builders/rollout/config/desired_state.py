@@ -82,7 +82,7 @@ def desired_state(
         sets=sets,
         plain={template.layer: layers.plain_spec(template) for template in layers.plain},
         needs=layers.needs,
-        waves=waves_of(config.waves, accounts),
+        waves=configured_waves(config.waves, accounts),
         regions=config.regions,
         preferences=Preferences(
             max_concurrent=config.concurrency.max_concurrent,
@@ -131,7 +131,7 @@ def permissions_of(rollout: RolloutFile, phase: str, suffix: str, shared: Shared
     return Permissions(call_as=model.call_as, administration_role_arn=arn, execution_role_name=name)
 
 
-def waves_of(phase: Sequence[WaveConfig], accounts: Sequence[str]) -> tuple[Wave, ...]:
+def configured_waves(phase: Sequence[WaveConfig], accounts: Sequence[str]) -> tuple[Wave, ...]:
     """The accounts of each wave, in the order of the phase; every account is in exactly one.
 
     A wave by percent or count does not take accounts that a later wave names. A wave that gets no accounts is left
