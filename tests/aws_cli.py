@@ -22,6 +22,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import botocore_speed
 from warm_command import OF_AWS_CLI, Order, answer, capture, order
 
 from builders.deploy import AwsCli
@@ -79,6 +80,7 @@ def _serve(path: str) -> None:
     from awscli.clidriver import create_clidriver
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    botocore_speed.apply("awscli.botocore")
     driver = create_clidriver()
     _load(driver)
     with socket.socket(socket.AF_UNIX) as listener:
