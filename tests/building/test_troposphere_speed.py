@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from types import FunctionType
 from typing import Any
 
 import pytest
@@ -34,6 +35,39 @@ class Defaulted(ec2.VPC):
 
     CidrBlock = "10.0.0.0/16"
     EnableDnsSupport = True
+
+
+class Owned(Tags):
+    """Tags of a project."""
+
+
+class Deaf(ec2.VPC):
+    """A class that sets its properties in its own way."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, Ref("Other") if name == "CidrBlock" else value)
+
+
+class Titled(ec2.VPC):
+    """A class with properties that are called like what every object has."""
+
+    props = {  # noqa: RUF012
+        **ec2.VPC.props,
+        "Metadata": (dict, False),
+        "Ref": ((FunctionType, str), False),
+        "resource": (str, False),
+    }
+
+
+class _Type:
+    """Has a type and a default for classes that take both from here."""
+
+    resource_type = "Custom::Vpc"
+    CidrBlock = Ref("Range")
+
+
+class Mixed(ec2.VPC, _Type):
+    """A class with a default that stands behind those of troposphere."""
 
 
 def kinds(kind: type[BaseAWSObject]) -> Iterator[type[BaseAWSObject]]:
@@ -76,6 +110,12 @@ def test_every_class_makes_the_same_object() -> None:
         (ec2.VPC, ("not alphanumeric",), {}),
         (ec2.VPC, ("Vpc",), {"CidrBlock": 1}),
         (ec2.VPC, ("Vpc",), {"NoSuchProperty": 1}),
+        (ec2.VPC, ("Vpc",), {"CidrBlock": Tags(Owner="me"), "Tags": Ref("Tags")}),
+        (ec2.VPC, ("Vpc",), {"Tags": Owned(Owner="me"), "Condition": "HasVpc", "Metadata": {"a": 1}}),
+        (ec2.VPC, ("Vpc",), {"EnableDnsSupport": Owned(Owner="me")}),
+        (Deaf, ("Vpc",), {"CidrBlock": "10.0.0.0/16"}),
+        (Titled, ("Vpc",), {"resource": "Other", "Metadata": {"a": 1}}),
+        (Mixed, ("Vpc",), {}),
         (ec2.VPC, ("Vpc", None, False), {"EnableDnsSupport": "true"}),
         (Parameter, ("P" * 256,), {"Type": "String"}),
         (Output, ("Id",), {"Value": Ref("Vpc")}),

@@ -60,9 +60,10 @@ def build_templates(request: Request) -> list[Finding]:
     """Carry out a request, write the findings to stdout, and return them. Raises `UsageError` for wrong use."""
     if request.source is layers:
         layers.include(request.layers_dir)
-    names = [catalog.known_layer(name, request.source) for name in request.names] or catalog.layer_names(request.source)
+    asked = [catalog.known_layer(name, request.source) for name in request.names]
     second = _second_opinion(request)
     made = catalog.assemble(request.source)
+    names = asked or list(made.findings)
     findings = [found for name in names for found in made.findings[name]]
     templates = {request.path(name): made.templates[name] for name in names if name in made.templates}
     texts = {path: text_of(template, request.form) for path, template in templates.items()}

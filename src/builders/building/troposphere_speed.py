@@ -32,7 +32,7 @@ def installed() -> Iterator[None]:
 
     kind, plain = troposphere.BaseAWSObject, troposphere.BaseAWSObject.__init__
     if troposphere.__version__ == KNOWN_VERSION:
-        kind.__init__ = _quickly(troposphere.AWSProperty().attributes)  # type: ignore[method-assign]
+        kind.__init__ = _quickly()  # type: ignore[method-assign]
     try:
         yield
     finally:
@@ -73,34 +73,58 @@ def _load() -> None:
         troposphere.Template.props["Globals"] = (serverless.Globals, False)
 
 
-def _quickly(attributes: list[str]) -> Any:
-    """`BaseAWSObject.__init__`, which sets a default of the class only where the class has an attribute of that name.
+def _quickly() -> Any:
+    """`BaseAWSObject.__init__` without questions whose answer is known.
 
-    `attributes` are those that a resource has beside its properties.
+    It looks for a default of a property only in classes that have an attribute of that name, and for the name of the
+    section and the type where there is one: an attribute that is not there costs an exception. It sets a property
+    itself where the value is a function of CloudFormation, or of the very class that is expected.
     """
+    from troposphere import AWSHelperFn, AWSObject, AWSProperty, BaseAWSObject, Tags  # noqa: PLC0415
+
+    attributes = AWSProperty().attributes
+    bases = (object, BaseAWSObject, AWSObject)
+    of_bases = frozenset().union(*map(vars, bases))
+    plain_set = BaseAWSObject.__setattr__
 
     def begin(
         self: BaseAWSObject, title: str | None, template: Template | None = None, validation: bool = True, **given: Any
     ) -> None:
         own = self.__dict__  # not by `__setattr__`, which asks each time whether the object is complete
-        own.update(title=title, template=template, do_validation=validation)
-        names = own["propnames"] = set(self.props)
+        own["title"] = title
+        own["template"] = template
+        own["do_validation"] = validation
+        props = self.props
+        names = own["propnames"] = set(props)
         own["attributes"] = attributes.copy()
         if title:
             self.validate_title()
         properties: dict[str, Any] = {}
         own["properties"] = properties
-        section, kind = getattr(self, "dictname", None), getattr(self, "resource_type", None)
+        has_section = has_type = False
+        has_defaults = not names.isdisjoint(of_bases)
+        for base in type(self).__mro__:
+            of_class = base.__dict__
+            has_section = has_section or "dictname" in of_class
+            has_type = has_type or "resource_type" in of_class
+            has_defaults = has_defaults or (base not in bases and not names.isdisjoint(of_class))
+        section = self.dictname if has_section else None
         resource = own["resource"] = {section: properties} if section else properties
-        if kind is not None:
-            resource["Type"] = kind
+        if has_type and self.resource_type is not None:
+            resource["Type"] = self.resource_type
         own["_BaseAWSObject__initialized"] = True
-        if not all(map(names.isdisjoint, map(vars, type(self).__mro__))):
-            for name in self.props:
+        if has_defaults:
+            for name in props:
                 default = getattr(type(self), name, None)
                 if default is not None and name not in given:
                     self.__setattr__(name, default)
+        is_plain = type(self).__setattr__ is plain_set
         for name, value in given.items():
+            if is_plain and name in names and name not in own and name not in attributes:
+                kind = type(value)
+                if kind is props[name][0] or (isinstance(value, AWSHelperFn) and not isinstance(value, Tags)):
+                    properties[name] = value
+                    continue
             self.__setattr__(name, value)
         self.add_to_template()
 
