@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import warm
 from rich.table import Table
 
 from builders import advice, command_line, terminal
@@ -117,21 +118,10 @@ def test_an_endpoint_that_is_no_url_is_one_line(url: str, tmp_path: Path) -> Non
     outputs.parent.mkdir()
     task = "arn:aws:dms:us-east-1:111111111111:task:abc"
     outputs.write_text(f'{{"replicationTaskArn": "{task}"}}', encoding="utf-8")
-    given = {**ENDPOINT, "AWS_ENDPOINT_URL": url}
-    for said in (
-        call("builders.rehearsal.cli", "plan", "--phase", "dev", environment=given),
-        call(
-            "builders.migration",
-            "status",
-            "--phase",
-            "dev",
-            "--role",
-            "none",
-            "--outputs-dir",
-            tmp_path,
-            environment=given,
-        ),
-    ):
+    given = {**os.environ, **ENDPOINT, "AWS_ENDPOINT_URL": url}
+    status = ["builders.migration", "status", "--phase", "dev", "--role", "none", "--outputs-dir", str(tmp_path)]
+    for command in (["builders.rehearsal.cli", "plan", "--phase", "dev"], status):
+        said = warm.run([sys.executable, "-m", *command], env=given)
         assert said.returncode == command_line.FAILED
         assert "an endpoint, as in AWS_ENDPOINT_URL, is a URL such as http://127.0.0.1:4566" in said.stderr
         assert "a defect" not in said.stderr

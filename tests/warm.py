@@ -111,11 +111,12 @@ def run(
     env: Mapping[str, str] | None = None,
     modules: str | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Stand in for subprocess.run, capturing text. `command` begins with Python, -m and a module, or with a script.
+    """Stand in for subprocess.run, capturing text. `command` begins with Python and -m or -c, or with a script.
 
     The modules are those of the PYTHONPATH in `env`, unless another one is given.
     """
-    arguments = list(command[2:] if command[1:2] == ["-m"] else command)
+    kind = "".join(command[1:2])
+    arguments = list(command[{"-m": 2, "-c": 1}.get(kind, 0) :])
     environment = os.environ if env is None else env
     address = _address(environment.get("PYTHONPATH", "") if modules is None else modules)
     return subprocess.CompletedProcess(list(command), *capture(address, order(arguments, environment, str(cwd or ""))))
@@ -259,7 +260,9 @@ def _run(connection: socket.socket, path: str) -> int:
     asker = connection.detach()
     code: Any = 0
     try:
-        if is_script:
+        if sys.argv[0] == "-c":
+            exec(sys.argv.pop(1), {"__name__": "__main__"})
+        elif is_script:
             runpy.run_path(sys.argv[0], run_name="__main__")
         else:
             if not hasattr(sys.modules.get(sys.argv[0]), "__path__"):

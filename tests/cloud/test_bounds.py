@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import textwrap
 from typing import Any
 
+import warm
+
 
 def printed(program: str) -> Any:
     """The last line that a program prints, as JSON."""
-    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program)]
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    answer = warm.run([sys.executable, "-c", textwrap.dedent(program)])
+    assert answer.returncode == 0, answer.stderr
     return json.loads(answer.stdout.splitlines()[-1])
 
 

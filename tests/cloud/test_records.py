@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from typing import Any
 
 import pytest
+import warm
 
 from .conftest import Account, Refused
 
@@ -173,8 +173,7 @@ def test_every_type_of_the_registry_can_be_made_up() -> None:
         "    assert not any(value is None for value in made.values()), name\n"
         "    list(kind.validator.iter_errors({}))\n"
     )
-    command = [sys.executable, "-W", "ignore", "-c", program]
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    answer = warm.run([sys.executable, "-c", program])
     assert (answer.returncode, answer.stderr) == (0, "")
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import warm
 
 from builders.cloud.process import Cloud, running
 from builders.errors import CloudError
@@ -51,7 +52,7 @@ def gone(pids: set[int], seconds: float = 60.0) -> bool:
 def own(tmp_path: Path) -> Iterator[Cloud]:
     """A server of the test's own, that it may stop or kill."""
     environment = os.environ.get("TMPDIR")
-    with running() as cloud:
+    with warm.running() as cloud:
         yield cloud
     assert os.environ.get("TMPDIR") == environment
 
@@ -141,16 +142,17 @@ def test_a_killed_caller_takes_the_server_and_its_directory_with_it() -> None:
 
 
 def test_a_directory_of_the_callers_own_stays(tmp_path: Path) -> None:
-    with running(state_directory=tmp_path / "state") as cloud:
+    with warm.running(state_directory=tmp_path / "state") as cloud:
         authority = cloud.ca_file.read_text()
     assert (tmp_path / "state" / "ca.pem").read_text() == authority
 
 
-def test_it_stays_small_with_three_phases(own: Cloud, database: Template) -> None:
+def test_it_stays_small_with_three_phases(database: Template) -> None:
     queues = {f"Queue{number}": {"Type": "AWS::SQS::Queue"} for number in range(60)}
-    for number in ("111111111111", "222222222222", "333333333333"):
-        Account(own, number).deploy({**database, **queues})
-    status = Path(f"/proc/{own.pid}/status").read_text()
+    with running() as started:
+        for number in ("111111111111", "222222222222", "333333333333"):
+            Account(started, number).deploy({**database, **queues})
+        status = Path(f"/proc/{started.pid}/status").read_text()
     kilobytes = int(status.split("VmRSS:")[1].split()[0])
     assert kilobytes < 300 * 1024
 

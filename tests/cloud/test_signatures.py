@@ -19,13 +19,14 @@ from typing import Any
 import boto3
 import botocore
 import pytest
+import warm
 from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth, SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
-from builders.cloud.process import ANY_SECRET, LOG, Cloud, running
+from builders.cloud.process import ANY_SECRET, LOG, Cloud
 
 from .conftest import Account, Template, until
 from .test_web_pages import asked
@@ -398,7 +399,7 @@ def server() -> Iterator[Cloud]:
     """A server of the test's own."""
     os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"] = "AKIAIOSFODNN7EXAMPLE", "of-ones-own"
     try:
-        with running(authorize=True) as cloud:
+        with warm.running(authorize=True) as cloud:
             yield cloud
     finally:
         del os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
