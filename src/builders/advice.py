@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import re
-import shlex
 from collections.abc import Iterator, Mapping
 
 from builders.project import data
 
-_PAGE = re.compile(r"(?<![\w./-])docs/[\w/-]+\.md\b")
-_COMMAND = re.compile(r"`rollout-stacksets [a-z]+[^`]*`")
+# Texts, not compiled: most runs advise nothing.
+_PAGE = r"(?<![\w./-])docs/[\w/-]+\.md\b"
+_COMMAND = r"`rollout-stacksets [a-z]+[^`]*`"
 _given: dict[str, str] = {}
 
 
@@ -38,14 +38,16 @@ def give(options: Mapping[str, object]) -> None:
 def completed(text: str) -> str:
     """A text whose commands in backticks have the given options that they lack, and whose pages can be opened."""
     if "docs/" in text:
-        text = _PAGE.sub(lambda found: data.page(found[0]), text)
+        text = re.sub(_PAGE, lambda found: data.page(found[0]), text)
     if not _given or "`rollout-stacksets " not in text:
         return text
-    return _COMMAND.sub(lambda found: f"`{command(found[0][1:-1])}`", text)
+    return re.sub(_COMMAND, lambda found: f"`{command(found[0][1:-1])}`", text)
 
 
 def command(text: str) -> str:
     """A command with the given options that it lacks."""
+    import shlex  # noqa: PLC0415  most runs advise nothing
+
     lacking = [
         f"{name} {shlex.quote(value)}"
         for name, value in sorted(_given.items(), key=lambda it: it[0] != "--phase")

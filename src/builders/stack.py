@@ -222,22 +222,24 @@ def _plain(node: Any) -> Any:
 
     A build asks for some ten thousand nodes: a comprehension is a call more, and `isinstance` looks for a `__class__`.
     """
-    kind = type(node)
-    if kind is dict:
-        plain = {}
-        for key, value in node.items():
-            plain[key] = value if type(value) is str else _plain(value)
-        return plain
-    if kind is list or kind is tuple:
-        return [value if type(value) is str else _plain(value) for value in node]
-    if kind in _PLAIN:
-        return node
-    content = getattr(node, "to_dict", None) or getattr(node, "JSONrepr", None)
-    if content:
-        return _plain(content())
-    if isinstance(node, dict):
-        return _plain(dict(node))
-    return _plain(list(node)) if isinstance(node, (list, tuple)) else node
+    while (kind := type(node)) not in _PLAIN:
+        if kind is dict:
+            plain = {}
+            for key, value in node.items():
+                plain[key] = value if type(value) is str else _plain(value)
+            return plain
+        if kind is list or kind is tuple:
+            return [value if type(value) is str else _plain(value) for value in node]
+        content = getattr(node, "to_dict", None) or getattr(node, "JSONrepr", None)
+        if content:
+            node = content()
+        elif isinstance(node, dict):
+            node = dict(node)
+        elif isinstance(node, (list, tuple)):
+            node = list(node)
+        else:
+            break
+    return node
 
 
 _PLAIN = frozenset({bool, float, int, str, type(None)})

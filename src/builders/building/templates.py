@@ -15,7 +15,7 @@ from builders import files, naming
 from builders.findings import Finding
 
 _ABSENT = object()
-_PLAIN_KEY = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+_PLAIN_KEY = r"^[A-Za-z_][A-Za-z0-9_]*$"
 _SHOWN_CHARACTERS = 120
 _LINE_CHARACTERS = 120
 _LINE_LEVELS = 4
@@ -164,7 +164,7 @@ def first_difference(found: Any, expected: Any, path: str = "$") -> str | None:
 
 
 def _member(path: str, key: Any) -> str:
-    return f"{path}.{key}" if _PLAIN_KEY.match(str(key)) else f"{path}[{json.dumps(str(key))}]"
+    return f"{path}.{key}" if re.match(_PLAIN_KEY, str(key)) else f"{path}[{json.dumps(str(key))}]"
 
 
 def _shown(value: Any) -> str:
