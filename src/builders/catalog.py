@@ -17,14 +17,14 @@ from builders import layers
 from builders.errors import LayerError, UsageError
 from builders.findings import Finding
 from builders.scopes import Scope, in_order
-from builders.stack import Export, OwnLayer, Stack
+from builders.stack import Export, OwnLayer, Stack, Value
 from builders.text import unknown_name
 
 Complete = Callable[[Stack, Mapping[str, OwnLayer]], Iterable[tuple[str, LayerError]]]
 """Adds to a layer what layers of a project's own need of it, and yields what they leave open, by layer."""
 
 
-class Layer(NamedTuple):
+class Layer(Value):
     """One module of `builders.layers`: its name, scope, what it follows, and its builder.
 
     `actions` are those that the execution role needs for it beside what the registry names, None where it says nothing.

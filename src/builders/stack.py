@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, dataclass_transform
 
 import troposphere
 from troposphere import (
@@ -41,6 +41,22 @@ from builders.scopes import Scope as Scope  # noqa: PLC0414  a layer takes both 
 Resource = TypeVar("Resource", bound=AWSObject)
 
 
+@dataclass_transform(frozen_default=True)
+class Value:
+    """A value of named parts: to a type checker a frozen dataclass, for classes that a build makes on its way.
+
+    Python compiles the code of a dataclass or a named tuple: thirty times as long as it takes to make this.
+    """
+
+    def __init__(self, *parts: Any, **named: Any) -> None:
+        names = type(self).__annotations__
+        found = dict(zip(names, parts, strict=False)) | named
+        lacking = [name for name in names if name not in found and not hasattr(type(self), name)]
+        if lacking or len(found) != len(parts) + len(named) or not found.keys() <= names.keys():
+            raise TypeError(f"{type(self).__name__} has the parts {', '.join(names)}, each once")
+        vars(self).update(found)
+
+
 class Export(NamedTuple):
     """A value that one layer gives to others of its scope: the layer, the output's name, what it is."""
 
@@ -61,7 +77,7 @@ class _Contains(AWSHelperFn):
         self.data = {"Fn::Contains": [texts, value]}
 
 
-class OwnLayer(NamedTuple):
+class OwnLayer(Value):
     """A layer of a project's own: its template, and the ACTIONS of its module, None where it has no such constant."""
 
     template: Mapping[str, Any]

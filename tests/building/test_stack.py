@@ -14,7 +14,7 @@ from troposphere import Equals, Parameter, Ref, Sub, Tags, ec2, sns, ssm
 
 from builders import catalog, policies
 from builders.errors import LayerError
-from builders.stack import Export, Stack
+from builders.stack import Export, Stack, Value
 
 TOPIC_ARN = Export("topics", "TopicArn", "the topic")
 
@@ -156,3 +156,24 @@ def test_what_troposphere_refuses_is_refused_while_a_template_is_written(stack: 
     with pytest.raises(ValueError, match="VpcId required"):
         stack.to_dict()
     assert ec2.VPC("Vpc", CidrBlock=Ref("Range")).to_dict()["Properties"] == {"CidrBlock": {"Ref": "Range"}}
+
+
+class Range(Value):
+    """A range, and its port where it has one of its own."""
+
+    cidr: str
+    port: int = 5432
+
+
+def test_a_value_has_its_parts_and_those_that_its_class_has_by_default() -> None:
+    own, common = Range("10.0.0.0/16", port=1150), Range(cidr="10.1.0.0/16")
+    assert [(each.cidr, each.port) for each in (own, common)] == [("10.0.0.0/16", 1150), ("10.1.0.0/16", 5432)]
+
+
+@pytest.mark.parametrize(
+    ("parts", "named"),
+    [((), {}), ((), {"port": 1}), (("a", 1, 2), {}), (("a",), {"cidr": "a"}), (("a",), {"zone": "a"})],
+)
+def test_a_value_without_a_part_or_with_another_one_is_refused(parts: tuple[Any, ...], named: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match=r"^Range has the parts cidr, port, each once$"):
+        Range(*parts, **named)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from builders import catalog, files, layers, progress
 from builders.building.cache import Memory
@@ -17,6 +17,7 @@ from builders.building.templates import Format, orphaned, parse, stale_finding, 
 from builders.errors import UsageError
 from builders.findings import WRITERS, Finding, Severity, in_reading_order
 from builders.naming import TEMPLATE_LIMIT_BYTES
+from builders.stack import Value
 from builders.text import counted_noun, name_list
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ ACCOUNT = "account"
 """The layer of the execution role."""
 
 
-class Request(NamedTuple):
+class Request(Value):
     """The options of the command. `names`, of layers, and `regions` are empty where it does not say.
 
     Without `memory` everything is linted, and nothing is kept for the next run. A `linter` is one for the same regions.

@@ -1,7 +1,7 @@
 """One module a layer: SCOPE, exports as constants, build(stack). Adding a file here is the whole registration.
 
-So it is in a folder of a project's own, which `include` adds. Values are named tuples: Python takes a millisecond to
-make a frozen dataclass, and there are as many as layers.
+So it is in a folder of a project's own, which `include` adds. Values are `builders.stack.Value`: Python takes a
+millisecond to make a frozen dataclass, and there are as many as layers.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any
 
 from awacs import (
     ec2 as ec2_actions,
@@ -19,7 +19,7 @@ from troposphere import Equals, If, NoValue, Parameter, Split, Sub, awslambda, i
 from builders import naming, parameters, policies, scanners
 from builders.layers.foundation import ENVELOPE, KEY_ARN, TOPIC_ARN
 from builders.layers.network import FUNCTION_SECURITY_GROUP_ID, PRIVATE_SUBNET_IDS
-from builders.stack import Export, Stack
+from builders.stack import Export, Stack, Value
 
 RUNTIME = "python3.13"
 """The newest runtime of Lambda on which the functions' tests run (`tox -e py313`)."""
@@ -47,7 +47,7 @@ class FailedEvents(Enum):
     DROP = "Its schedule sends the next event within a minute, and an alarm on Errors is raised once"
 
 
-class Settings(NamedTuple):
+class Settings(Value):
     """The parameters of a function: where its package lies, and who signed it, how long its log is kept; its security
     group in the VPC, and what becomes of events that it fails on.
     """

@@ -7,7 +7,7 @@ role is made where somebody asks for it, and taken away after the cut-over.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from awacs import (
     awslambda as lambda_actions,
@@ -27,7 +27,7 @@ from builders.layers.fallback import SECRET_ARN as FALLBACK_SECRET_ARN
 from builders.layers.foundation import ENVELOPE, KEY_ARN
 from builders.layers.rotation import DMS_ROTATION_FUNCTION_ARN
 from builders.layers.secrets import DATABASE_SECRET_ARN, DMS_SECRET_ARN
-from builders.stack import Scope, Stack
+from builders.stack import Scope, Stack, Value
 
 SCOPE = Scope.PHASE
 
@@ -76,7 +76,7 @@ def build(stack: Stack) -> None:
     _migration_role(stack, people)
 
 
-class _People(NamedTuple):
+class _People(Value):
     """Those who may assume a role: accounts and an organization as parameters, and the conditions for these."""
 
     listed: Any

@@ -9,7 +9,7 @@ tell them apart, so an entry of their own would decide nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from troposphere import AccountId, And, AWSHelperFn, Condition, Equals, Join, Not, Ref, Select, Split, ec2
 from troposphere.cloudformation import WaitConditionHandle
@@ -17,7 +17,7 @@ from troposphere.cloudformation import WaitConditionHandle
 from builders import naming, parameters
 from builders.layers import network
 from builders.layers._network import acl, connectivity
-from builders.stack import Scope, Stack
+from builders.stack import Scope, Stack, Value
 
 SCOPE = Scope.PHASE
 
@@ -36,7 +36,7 @@ FIRST_RULE_NUMBER = 400
 """Behind those of `network`."""
 
 
-class _Slot(NamedTuple):
+class _Slot(Value):
     """A parameter that may let somebody in, and the condition under which it does."""
 
     kind: str

@@ -7,7 +7,7 @@ his own policies grant (AWS PrivateLink guide, "Control access to VPC endpoints 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from awacs import cloudwatch, dms, kms, logs, s3, secretsmanager, sts
 from awacs.aws import Action, Condition, PolicyDocument, Principal, Statement, StringEquals
@@ -15,7 +15,7 @@ from troposphere import AccountId, Equals, Join, Region, Split, Sub, ec2
 
 from builders import parameters, policies
 from builders.layers import network
-from builders.stack import Scope, Stack
+from builders.stack import Scope, Stack, Value
 
 SCOPE = Scope.PHASE
 
@@ -23,7 +23,7 @@ ANYTHING = ["*"]
 """For actions without a resource level (Service Authorization Reference); the principal is narrowed instead."""
 
 
-class Interface(NamedTuple):
+class Interface(Value):
     """An interface endpoint: its logical id, the service's name in the endpoint, and what may pass.
 
     Without `purpose` it is always there; with one, a parameter asks for it.

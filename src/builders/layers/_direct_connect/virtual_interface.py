@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from troposphere import And, AWSHelperFn, Condition, Equals, GetAtt, If, Not, NoValue, Or, Ref, directconnect
 
 from builders import parameters
-from builders.stack import Stack
+from builders.stack import Stack, Value
 
 NAME = "stackferry-transit"
 PEER_PREFIX_LENGTHS = (29, 31)
 
 
-class Gateway(NamedTuple):
+class Gateway(Value):
     """The Direct Connect gateway of this stack: its id, whether the user wants it, the condition that it is there."""
 
     id: GetAtt
@@ -21,7 +19,7 @@ class Gateway(NamedTuple):
     condition: str
 
 
-class Session(NamedTuple):
+class Session(Value):
     """Settings that both ends of the connection agree on. Without addresses AWS chooses them, from 169.254.0.0/16."""
 
     connection_id: Ref

@@ -9,7 +9,6 @@ once an account.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
 
 from awacs.aws import (
     Action,
@@ -25,6 +24,7 @@ from troposphere import Sub
 
 from builders import naming, parameters, policies
 from builders.layers._execution.actions import CONFINED, EVERYWHERE
+from builders.stack import Value
 
 STACKS = f"StackSet-{naming.PREFIX}*"
 _MADE_BY_RDS = STACKS.lower()
@@ -120,7 +120,7 @@ SECRETS = ("DatabaseSecret-*", "DmsSecret-*", "Secret-*")
 `fallback`)."""
 
 
-class Grant(NamedTuple):
+class Grant(Value):
     """Actions of one service on some resources, whose ARNs begin after the partition.
 
     Without `actions` it grants those of the service that no other grant names.
@@ -288,7 +288,9 @@ def secret_statements(names: Iterable[str]) -> Iterator[Statement]:
     """The statements of our secrets for others; `*` at the end of a name stands for what Secrets Manager appends."""
     resources = _here("secretsmanager", *(f"secret:{name}" for name in names))
     own = [grant for grant in GRANTS["Data"] if grant.service == "secretsmanager"]
-    return _confined([grant._replace(sid=f"{grant.sid}OfOwnLayers", resources=resources) for grant in own])
+    return _confined(
+        [Grant(f"{each.sid}OfOwnLayers", each.service, resources, each.actions, each.condition) for each in own]
+    )
 
 
 def wildcard_reasons(policy: str) -> dict[str, str]:

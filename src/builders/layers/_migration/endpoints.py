@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from awacs import kms as kms_actions, secretsmanager as secret_actions
 from awacs.aws import Condition, StringEquals
@@ -14,7 +14,7 @@ from builders.layers import _source
 from builders.layers._migration import certificates
 from builders.layers.database import DATABASE_NAME
 from builders.layers.foundation import KEY_ARN
-from builders.stack import Stack
+from builders.stack import Stack, Value
 
 WHOLE_NUMERICS = "mapUnboundedNumericAsString=true"
 """Numbers without a precision travel as text, and not as numeric(28,6), which rounds them. For both ends together, and
@@ -25,7 +25,7 @@ WHOLE_TEXTS = "unboundedVarcharMaxSize=10485760"
 """Bytes of a varchar without a length: the most that DMS takes, instead of 8,000. Of the source alone."""
 
 
-class Database(NamedTuple):
+class Database(Value):
     """A database as DMS reaches it: its name, the secret of a user and the role that reads it, and its certificate."""
 
     name: Any

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+from typing import Any
 
 from troposphere import And, Equals, If, Not, NoValue, Or, Parameter, Sub, dms
 
 from builders.layers._migration import choices, tables
 from builders.naming import FALLBACK_TASK, FALLBACK_TASK_RESOURCE, REPLICATION_TASK, REPLICATION_TASK_RESOURCE
-from builders.stack import Stack
+from builders.stack import Stack, Value
 
 SETTINGS: dict[str, Any] = {
     "TargetMetadata": {
@@ -92,7 +92,7 @@ FALLBACK_SETTINGS: dict[str, Any] = SETTINGS | {
 """The settings of the way back: errors stop it, and control tables stand in the on-premises database."""
 
 
-class Beginning(NamedTuple):
+class Beginning(Value):
     """The way a task begins: by a load of its own, or where a load by other means was read from."""
 
     migration_type: If

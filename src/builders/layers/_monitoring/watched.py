@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from troposphere import Select, Split, cloudwatch
+
+from builders.stack import Value
 
 OUR_NAMESPACE = "Stackferry"
 """Where the functions publish (lambda/shared/embedded_metrics.py), and the filters of logs."""
@@ -13,7 +15,7 @@ _LAST_OF_ARN = 6
 """The seventh part of arn:partition:service:region:account:kind:id."""
 
 
-class WatchedTask(NamedTuple):
+class WatchedTask(Value):
     """A task: its ARN, the end of its ARN, and the condition under which it is there, if there is one."""
 
     arn: Any
@@ -35,7 +37,7 @@ class WatchedTask(NamedTuple):
         return [dimension("ReplicationTaskIdentifier", self.identifier)]
 
 
-class Watched(NamedTuple):
+class Watched(Value):
     """The values of dimensions, and the ARNs of the tasks and their instance."""
 
     task: WatchedTask

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from troposphere import And, AWSHelperFn, Condition, Equals, Not, Parameter, Ref
 
 from builders import naming, parameters
-from builders.stack import Stack
+from builders.stack import Stack, Value
 
 NONE, TRANSIT_GATEWAY, PRIVATE_GATEWAY = "None", naming.TRANSIT_GATEWAY, "VirtualPrivateGateway"
 IS_CONNECTED, IS_TRANSIT_GATEWAY, IS_PRIVATE_GATEWAY = "IsConnected", "IsTransitGateway", "IsVirtualPrivateGateway"
 
 
-class Gateways(NamedTuple):
+class Gateways(Value):
     """The ids that connect the VPC, and the conditions under which the optional ones are there."""
 
     connectivity: Ref

@@ -10,17 +10,17 @@ CloudFormation cannot empty the VPC's default group. Nothing has it, and its own
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from troposphere import If, NoValue, Ref, ec2
 
 from builders import scanners
 from builders.layers._network.name_servers import NameServer
 from builders.layers._network.ranges import Range
-from builders.stack import Stack
+from builders.stack import Stack, Value
 
 
-class Groups(NamedTuple):
+class Groups(Value):
     """The groups, named by the resources that have them."""
 
     database: ec2.SecurityGroup

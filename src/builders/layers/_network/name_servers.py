@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from troposphere import And, Condition, Equals, Not, Ref, Sub
 
 from builders import parameters
-from builders.stack import Stack
+from builders.stack import Stack, Value
 
 
-class NameServer(NamedTuple):
+class NameServer(Value):
     """One name server, the range that holds it alone, and the condition under which it is given."""
 
     number: int
@@ -19,7 +17,7 @@ class NameServer(NamedTuple):
     is_given: str
 
 
-class Names(NamedTuple):
+class Names(Value):
     """The domain and the two servers that answer for it; the second may be missing."""
 
     domain_name: Ref

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from troposphere import Ref
 
 from builders import parameters
 from builders.layers._network import connectivity, name_servers, ranges
-from builders.stack import Stack
+from builders.stack import Stack, Value
 
 
-class OnPremises(NamedTuple):
+class OnPremises(Value):
     """The other end of the Direct Connect, as parameters and conditions."""
 
     gateways: connectivity.Gateways

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from troposphere import And, Condition, Equals, Not, Ref
 
 from builders import parameters
 from builders.layers._network.connectivity import IS_CONNECTED
-from builders.stack import Stack
+from builders.stack import Stack, Value
 
 SLOTS = 4
 PREFIX_LENGTHS = (8, 32)
 """A range of 0.0.0.0/0 would send whatever has no other route, the internet's addresses among them, on-premises."""
 
 
-class Range(NamedTuple):
+class Range(Value):
     """One on-premises range, and the condition under which it is reached."""
 
     number: int
