@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 from builders import layers
 from builders.errors import LayerError, UsageError
@@ -224,7 +224,7 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
-class Assembly(NamedTuple):
+class Assembly(Value):
     """Layers that were built together: scopes, stacks, templates as plain data, and findings, by layer.
 
     `order` lists the layers that were built, each after those that it needs; where they go in a circle it is

@@ -402,7 +402,7 @@ def test_an_application_range_that_is_let_in_is_right(check_against: Check, ours
 def test_an_application_range_that_the_network_acl_shuts_is_refused(check_against: Check, ours: Assembly) -> None:
     clients = ours.templates["clients"]
     without = {name: body for name, body in clients["Resources"].items() if name != "AnswersToApplicationRange1"}
-    shut = ours._replace(templates=ours.templates | {"clients": clients | {"Resources": without}})
+    shut = Assembly(**vars(ours) | {"templates": ours.templates | {"clients": clients | {"Resources": without}}})
     assert check_against(shut, *dev(**CONNECTED, ApplicationCidr1="172.16.4.0/24")) == [
         "dev.json unreachable: application 172.16.4.0/24 to database Database on tcp 5432: the answer: tcp 1024-65535 "
         f"with 172.16.4.0/24 does not pass at network ACL of ${{PrivateSubnet{zone}}}, egress"
