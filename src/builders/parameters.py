@@ -6,6 +6,7 @@ objects on every call, since troposphere binds what it is given.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Sequence
 
@@ -27,8 +28,9 @@ ASNS_FROM_4200000000 = (
 "CreateDirectConnectGateway"); 4294967295 is nobody's (RFC 7300)."""
 
 
+@functools.cache
 def reference(name: str) -> Ref:
-    """A reference to a parameter that every template has."""
+    """A reference to a parameter that every template has; one object serves all, since nothing binds a reference."""
     return Ref(name)
 
 
