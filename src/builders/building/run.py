@@ -12,7 +12,6 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from builders import catalog, files, layers, progress
-from builders.building.cache import Memory
 from builders.building.templates import Format, orphaned, parse, stale_finding, text_of
 from builders.errors import UsageError
 from builders.findings import WRITERS, Finding, Severity, in_reading_order
@@ -21,6 +20,7 @@ from builders.stack import Value
 from builders.text import counted_noun, name_list
 
 if TYPE_CHECKING:
+    from builders.building.cache import Memory
     from builders.building.lint import Linter
     from builders.building.second_opinion import SecondOpinion
 
