@@ -48,6 +48,11 @@ def gone(pids: set[int], seconds: float = 60.0) -> bool:
     return not any(alive(pid) for pid in pids)
 
 
+def asking(cloud: Cloud) -> bytes:
+    """Return a request for the certificate authority."""
+    return f"GET /_stackferry/ca.pem HTTP/1.1\r\nHost: 127.0.0.1:{cloud.port}\r\n\r\n".encode()
+
+
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Cloud]:
     """A server of the test's own, that it may stop or kill."""
@@ -160,3 +165,29 @@ def test_it_stays_small_with_three_phases(database: Template) -> None:
 def test_a_caller_loads_neither_ministack_nor_boto3() -> None:
     program = "import sys, builders.cloud.process\nassert not {'ministack', 'boto3', 'cfnlint'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
+
+
+def test_an_answer_comes_in_one_piece_and_the_next_on_the_same_connection(cloud: Cloud) -> None:
+    with socket.create_connection(("127.0.0.1", cloud.port)) as connection:
+        for _ in range(2):
+            connection.sendall(asking(cloud))
+            answer = connection.recv(1 << 20)
+            assert answer.startswith(b"HTTP/1.1 200")
+            assert answer.endswith(b"-----END CERTIFICATE-----\n\r\n0\r\n\r\n"), "the last of its chunks"
+
+
+def test_a_long_answer_is_whole(cloud: Cloud, account: Account) -> None:
+    bucket, body = account.client("s3"), os.urandom(3 << 20)
+    bucket.create_bucket(Bucket=f"long-{account.number}")
+    bucket.put_object(Bucket=f"long-{account.number}", Key="key", Body=body)
+    assert bucket.get_object(Bucket=f"long-{account.number}", Key="key")["Body"].read() == body
+
+
+def test_a_connection_that_is_idle_is_closed_after_five_seconds_and_not_while_it_is_asked(cloud: Cloud) -> None:
+    with socket.create_connection(("127.0.0.1", cloud.port), timeout=60) as connection:
+        time.sleep(3)
+        begin = time.monotonic()
+        connection.sendall(asking(cloud))
+        assert connection.recv(1 << 20)
+        assert connection.recv(1) == b""
+        assert time.monotonic() - begin > 4.9
