@@ -79,13 +79,18 @@ def answer(connection: socket.socket) -> None:
 
 
 def ask(address: str, order: bytes, descriptors: Sequence[int]) -> int:
-    """Have a command run with three descriptors as its streams; return its code when it is gone."""
+    """Have a command run with three descriptors as its streams; return its code when it is gone.
+
+    Raises `OSError` where nobody takes the order.
+    """
     connection = plain_socket(AF_UNIX, SOCK_STREAM)
     connection.connect(address)
     rights = b"".join(each.to_bytes(4, sys.byteorder) for each in descriptors)
     sent = connection.sendmsg([order], [(SOL_SOCKET, SCM_RIGHTS, rights)])
     connection.sendall(order[sent:])
     said = connection.recv(4096)  # its number
+    if not said:
+        raise ConnectionResetError(f"the process behind {address} is gone")
     connection.sendall(b"go\n")
     while more := connection.recv(4096):
         said += more

@@ -2,7 +2,7 @@
 
 To import the tests and all that they use takes two thirds of the time in which a worker collects them. As a program,
 `workers.py serve SOCKET TEST...` is this process, and `workers.py SOCKET -u -c CODE` stands in for the Python that
-xdist starts: it hands its streams over, and ends with the worker.
+xdist starts: it hands its streams over, and ends with the worker. Where that process is gone, it starts Python.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from forking import finish
@@ -51,7 +52,7 @@ def _serve(path: str, tests: Sequence[str]) -> None:
         print("listening", flush=True)
         # It stays open, and pytest captures nothing: the import of ministack has logging write to what is stderr then.
         nowhere = open(os.devnull, "w")  # noqa: SIM115
-        with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere), _no_threads():
             pytest.main(["--collect-only", "--quiet", "--numprocesses=0", "--capture=no", "-pno:cacheprovider", *tests])
         gc.disable()  # until a worker has collected, as where it imports the tests itself
         gc.freeze()
@@ -63,6 +64,18 @@ def _serve(path: str, tests: Sequence[str]) -> None:
                 if not os.fork():
                     listener.close()
                     _work(connection)
+
+
+@contextlib.contextmanager
+def _no_threads() -> Iterator[None]:
+    """Let no thread start, such as one of ministack's: no worker would have it, and a process with threads may hang
+    where it is forked, of which Python warns from 3.12 on."""
+    start = threading.Thread.start
+    setattr(threading.Thread, "start", lambda self: None)  # noqa: B010 of another's class
+    try:
+        yield
+    finally:
+        setattr(threading.Thread, "start", start)  # noqa: B010
 
 
 def _work(connection: socket.socket) -> NoReturn:
@@ -83,4 +96,8 @@ if __name__ == "__main__":
     if sys.argv[1] == "serve":
         _serve(sys.argv[2], sys.argv[3:])
     else:
-        sys.exit(ask(sys.argv[1], order(sys.argv[2:]), (0, 1, 2)))
+        try:
+            sys.exit(ask(sys.argv[1], order(sys.argv[2:]), (0, 1, 2)))
+        except OSError as error:
+            print(f"a worker imports the tests by itself, since nobody forks it: {error}", file=sys.stderr, flush=True)
+            os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
