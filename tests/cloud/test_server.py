@@ -191,3 +191,13 @@ def test_a_connection_that_is_idle_is_closed_after_five_seconds_and_not_while_it
         assert connection.recv(1 << 20)
         assert connection.recv(1) == b""
         assert time.monotonic() - begin > 4.9
+
+
+@pytest.mark.parametrize(("made_for", "replaced"), [("app.HYPERCORN", True), ("'0.1.0'", False)])
+def test_the_connections_of_another_version_of_hypercorn_are_left_as_they_are(made_for: str, replaced: bool) -> None:
+    program = (
+        "from hypercorn.asyncio import run; from builders.cloud.server import app; plain = run.TCPServer; "
+        f"app.HYPERCORN = {made_for}; app._install_connections(); print(run.TCPServer is not plain)"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    assert said.stdout.splitlines()[-1] == str(replaced)

@@ -14,13 +14,12 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from hypercorn.asyncio import run as hypercorn_run, serve as hypercorn_serve
-from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.config import Config, Sockets
-from hypercorn.events import Event, RawData, Updated
 from ministack.app import app
 from ministack.core import lambda_runtime
 from ministack.services.rds import pg_ca_cert_pem
@@ -69,8 +68,8 @@ from builders.cloud.stacksets import api as stacksets, members, permissions
 STATUS_PATH = "/_stackferry/status.json"
 """The page with the servers of the databases, the last rotations, and the attributes that were invented."""
 
-SMALL_BYTES = 1 << 16
-"""Of so much a connection does not wait until the client has taken it."""
+HYPERCORN = "0.18.0"
+"""The version whose connections are replaced; any other one serves as it is."""
 
 PATCHED = (
     stamps,
@@ -180,53 +179,6 @@ class _Config(Config):
         return Sockets([], [self._listener], [])
 
 
-class _Connection(TCPServer):
-    """A connection that writes the headers, the body and the end of an answer at once, where hypercorn writes each by
-    itself, and has one task that waits until it has been idle for too long, where hypercorn starts one for each answer.
-
-    It saves a seventh of what the server does for a small request.
-    """
-
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
-        self._unwritten: list[bytes] = []
-        self._idle_since: float | None = self.loop.time()
-
-    async def protocol_send(self, event: Event) -> None:
-        """Write, or carry out what else the protocol asks for."""
-        waiting = self.writer.transport.get_write_buffer_size()
-        if isinstance(event, RawData) and len(event.data) + waiting <= SMALL_BYTES:
-            if not self._unwritten:
-                self.loop.call_soon(self._write)
-            self._unwritten.append(event.data)
-        elif isinstance(event, Updated):
-            self._idle_since = self.loop.time() if event.idle else None
-        else:
-            self._write()
-            await super().protocol_send(event)
-
-    def _write(self) -> None:
-        data, self._unwritten = b"".join(self._unwritten), []
-        if data and not self.writer.is_closing():
-            self.writer.write(data)
-
-    async def _close(self) -> None:
-        self._write()
-        await super()._close()
-
-    async def _idle_timeout(self) -> None:
-        """Close the connection once it has been idle for too long, or is idle when the server stops."""
-        allowed = self.config.keep_alive_timeout
-        left = allowed
-        while left > 0:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.context.terminated.wait(), left)
-                break
-            left = allowed if self._idle_since is None else self._idle_since + allowed - self.loop.time()
-        if self._idle_since is not None:  # otherwise the end of the answer closes it
-            await asyncio.shield(self._initiate_server_close())
-
-
 async def run(listener: Listener, directory: Path, stop_at_end_of_input: bool) -> bool:
     """Serve on a bound socket until asked to stop; then end databases and functions.
 
@@ -259,7 +211,7 @@ async def run(listener: Listener, directory: Path, stop_at_end_of_input: bool) -
     try:
         signed = signatures.checked(_with_own_pages(faults.in_front_of(app), pages))
         own: Any = web_pages.kept_out(signed, listener)
-        setattr(hypercorn_run, "TCPServer", _Connection)  # noqa: B010 of another's module
+        _install_connections()
         await hypercorn_serve(own, config, shutdown_trigger=stop.wait)
     finally:
         announcing.cancel()
@@ -267,6 +219,13 @@ async def run(listener: Listener, directory: Path, stop_at_end_of_input: bool) -
         state.save()
         await asyncio.to_thread(_close)
     return alone.is_set()
+
+
+def _install_connections() -> None:
+    if version("hypercorn") == HYPERCORN:
+        from builders.cloud.server import connections  # noqa: PLC0415  made of the inside of this version
+
+        setattr(hypercorn_run, "TCPServer", connections.Connection)  # noqa: B010 of another's module
 
 
 async def _announce(host: str, port: int) -> None:
