@@ -13,8 +13,7 @@ from typing import Any
 from troposphere import Ref, ec2
 
 from builders.layers._network.connectivity import IS_TRANSIT_GATEWAY
-from builders.layers._network.name_servers import NameServer
-from builders.layers._network.ranges import Range
+from builders.layers._network.on_premises import NameServer, Range
 from builders.stack import Stack
 
 EVERYWHERE = "0.0.0.0/0"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from troposphere import If, NoValue, directconnect, ec2
 
 from builders.layers._network.connectivity import IS_PRIVATE_GATEWAY, IS_TRANSIT_GATEWAY, Gateways
-from builders.layers._network.ranges import Range
+from builders.layers._network.on_premises import Range
 from builders.stack import Stack
 
 WAITS_FOR = "WaitsFor"

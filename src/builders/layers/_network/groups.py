@@ -15,8 +15,7 @@ from typing import Any
 from troposphere import If, NoValue, Ref, ec2
 
 from builders import scanners
-from builders.layers._network.name_servers import NameServer
-from builders.layers._network.ranges import Range
+from builders.layers._network.on_premises import NameServer, Range
 from builders.stack import Stack, Value
 
 

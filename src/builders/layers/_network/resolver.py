@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from troposphere import If, NoValue, ec2, route53resolver
 
-from builders.layers._network.name_servers import Names
+from builders.layers._network.on_premises import Names
 from builders.stack import Stack
 
 
