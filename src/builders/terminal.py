@@ -67,6 +67,12 @@ class PlainStream(io.TextIOBase):
         """Flush the stream behind."""
         self.behind.flush()
 
+    def close(self) -> None:
+        """Close nothing: the stream behind is another's.
+
+        Python 3.13 and later say what fails while an object is forgotten, such as a flush for a reader that is gone.
+        """
+
     def isatty(self) -> bool:
         """Tell whether the stream behind is a terminal."""
         return self.behind.isatty()

@@ -112,6 +112,8 @@ def _place(body: str, error: json.JSONDecodeError) -> str:
         json.loads(re.sub(r"'([^'\"]*)'", r'"\1"', body))
     except json.JSONDecodeError as other:
         error = other
+    if error.msg.startswith("Illegal trailing comma"):  # from 3.13 on Python names it, and not what is behind it
+        error = json.JSONDecodeError(error.msg, error.doc, len(error.doc) - len(error.doc[error.pos + 1 :].lstrip()))
     return f"line {error.lineno}, column {error.colno + (error.pos < len(body.rstrip()))}"
 
 
