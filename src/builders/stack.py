@@ -41,11 +41,12 @@ from builders.scopes import Scope as Scope  # noqa: PLC0414  a layer takes both 
 Resource = TypeVar("Resource", bound=AWSObject)
 
 
-@dataclass_transform(frozen_default=True)
+@dataclass_transform(eq_default=False, frozen_default=True)
 class Value:
-    """A value of named parts: to a type checker a frozen dataclass, for classes that a build makes on its way.
+    """A value of named parts for classes that a build makes on its way: to a type checker a frozen dataclass.
 
-    Python compiles the code of a dataclass or a named tuple: thirty times as long as it takes to make this.
+    Python itself keeps nobody from setting a part, and two of the same parts are not equal. It compiles the code of a
+    dataclass or a named tuple, which takes thirty times as long as to make this.
     """
 
     def __init__(self, *parts: Any, **named: Any) -> None:

@@ -8,12 +8,8 @@ from __future__ import annotations
 
 import gc
 import importlib
+import signal
 import sys
-
-try:  # `signal` makes classes of all its numbers first
-    from _signal import SIGTERM, default_int_handler, signal  # type: ignore[import-not-found]
-except ImportError:
-    from signal import SIGTERM, default_int_handler, signal
 
 INTERRUPTED = 130
 """As `command_line.INTERRUPTED`, which is not loaded yet."""
@@ -46,7 +42,7 @@ def write_outputs() -> int:
 
 def _run(name: str, module: str) -> int:
     try:
-        signal(SIGTERM, default_int_handler)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         gc.disable()  # modules stay: to look for circles among their objects takes time and finds nothing
         main = importlib.import_module(module).main
         gc.freeze()

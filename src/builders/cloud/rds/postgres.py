@@ -431,7 +431,7 @@ def let_through(directory: Path) -> None:
 
 
 _offer_tls: dict[Installation, bool] = {}
-"""Whether the servers of an installation can use TLS: what they were built with."""
+"""By installation, whether its servers were built with TLS."""
 
 
 def _below(directory: Path) -> Iterator[str]:
