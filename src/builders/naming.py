@@ -131,6 +131,14 @@ SECTION_LIMITS: Mapping[str, int] = MappingProxyType(
 )
 
 
+def oversize(template: str) -> str | None:
+    """The sentence about a template that is too large for a request; None for one that is not."""
+    size = len(template.encode())
+    if size <= TEMPLATE_LIMIT_BYTES:
+        return None
+    return f"the template has {size:,} bytes; CloudFormation takes {TEMPLATE_LIMIT_BYTES:,} in a request"
+
+
 def stack_set(layer: str, suffix: str) -> str:
     """The stack set of a layer in a phase."""
     return f"{PREFIX}{plain_stack(layer, suffix)}"

@@ -100,7 +100,7 @@ def test_a_body_that_needs_a_bucket_is_found(project: Path, make_layers: MakePac
     (finding,) = build_templates(Request(lint=False, source=make_layers(big=BIG)))
     size = len(written(project)["templates/big.json"])
     assert finding.message == (
-        f"big: the template has {size:,} bytes; at most 51,200 deploy without a bucket; "
+        f"big: the template has {size:,} bytes; CloudFormation takes 51,200 in a request; "
         "move resources into a layer of their own"
     )
 

@@ -28,7 +28,7 @@ def test_a_template_with_too_many_resources_is_found() -> None:
 
 
 def test_a_template_that_is_too_long_is_found() -> None:
-    assert found(Description="x" * 60_000)[0].endswith(" bytes; 51,200 go without a bucket")
+    assert found(Description="x" * 60_000)[0].endswith(" bytes; CloudFormation takes 51,200 in a request")
 
 
 def test_a_transform_is_found() -> None:

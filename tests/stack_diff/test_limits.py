@@ -19,7 +19,7 @@ def test_our_own_templates_keep_the_limits() -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (template({"A": TOPIC}, Description="x" * 51_200), "51,200 go without a bucket"),
+        (template({"A": TOPIC}, Description="x" * 51_200), "CloudFormation takes 51,200 in a request"),
         (template({f"A{number}": TOPIC for number in range(501)}), "the template has 501 resources"),
         (
             template({"A": TOPIC}, Parameters={str(number): {"Type": "String"} for number in range(201)}),

@@ -13,7 +13,7 @@ from typing import Any
 from builders.aws.calls import Session, concurrently
 from builders.aws.errors import AccessDenied, NotFound, Refused
 from builders.errors import RolloutError
-from builders.naming import TEMPLATE_LIMIT_BYTES
+from builders.naming import oversize
 from builders.outputs import of_stack
 from builders.template_bodies import DeployedStack, digest
 
@@ -242,9 +242,5 @@ def api_tags(values: Values) -> list[dict[str, str]]:
 
 def require_inline(name: str, template: str) -> None:
     """Refuse a template that is too large to be sent along."""
-    size = len(template.encode())
-    if size > TEMPLATE_LIMIT_BYTES:
-        message = (
-            f"the template of {name} has {size:,} bytes; CloudFormation takes {TEMPLATE_LIMIT_BYTES:,}: split the layer"
-        )
-        raise RolloutError(message)
+    if too_large := oversize(template):
+        raise RolloutError(f"{name}: {too_large}; split the layer")

@@ -15,7 +15,7 @@ from builders import catalog, files, layers, progress
 from builders.building.templates import Format, orphaned, parse, stale_finding, text_of
 from builders.errors import UsageError
 from builders.findings import WRITERS, Finding, Severity, in_reading_order
-from builders.naming import TEMPLATE_LIMIT_BYTES
+from builders.naming import oversize
 from builders.stack import Value
 from builders.text import counted_noun, name_list
 
@@ -107,12 +107,8 @@ def build_templates(request: Request) -> list[Finding]:
 
 def _oversized(texts: Mapping[Path, str]) -> Iterator[Finding]:
     for path, text in texts.items():
-        size = len(text.encode())
-        if size > TEMPLATE_LIMIT_BYTES:
-            message = (
-                f"{path.stem}: the template has {size:,} bytes; at most {TEMPLATE_LIMIT_BYTES:,} deploy without a "
-                "bucket; move resources into a layer of their own"
-            )
+        if too_large := oversize(text):
+            message = f"{path.stem}: {too_large}; move resources into a layer of their own"
             yield Finding("template-too-large", message, str(path))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from builders.errors import EvaluationError
-from builders.naming import SECTION_LIMITS, TEMPLATE_LIMIT_BYTES
+from builders.naming import SECTION_LIMITS, oversize
 from builders.stack_diff.hazards import Hazard, HazardKind
 from builders.template_bodies import has_transform, parse_template
 
@@ -16,10 +16,8 @@ def limit_hazards(layer: str, template: str, *, service_managed: bool) -> Iterat
     def refused(kind: HazardKind, resource: str, message: str, remedy: str) -> Hazard:
         return Hazard(kind, layer, resource, message, remedy, acknowledgeable=False)
 
-    size = len(template.encode())
-    if size > TEMPLATE_LIMIT_BYTES:
-        message = f"the template has {size:,} bytes; {TEMPLATE_LIMIT_BYTES:,} go without a bucket"
-        yield refused(HazardKind.LIMIT, "", message, "split the layer, or shorten it")
+    if too_large := oversize(template):
+        yield refused(HazardKind.LIMIT, "", too_large, "split the layer, or shorten it")
     try:
         data = parse_template(template)
     except EvaluationError as error:

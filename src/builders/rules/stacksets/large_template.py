@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
+from builders.naming import TEMPLATE_LIMIT_BYTES
 from builders.rules._rule import Finding, Rule
 from builders.rules._template import Template
 
@@ -17,7 +18,7 @@ class LargeTemplate(Rule):
     shortdesc = "A template too large to be sent inline"
     why = "A larger body goes through an S3 bucket that every administrator of the stack set must be able to read."
     source = "CloudFormation user guide, 'Understand CloudFormation quotas', template body size in a request"
-    options: ClassVar[dict[str, Any]] = {"enabled": False, "bytes": 51200}
+    options: ClassVar[dict[str, Any]] = {"enabled": False, "bytes": TEMPLATE_LIMIT_BYTES}
     bad = """
     # with -x W9702:enabled=true,W9702:bytes=64
     Resources:
