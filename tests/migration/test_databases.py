@@ -176,6 +176,24 @@ def test_a_lock_of_a_role_whose_transactions_we_may_not_see_is_named_too(both: P
                 database.run("ALTER TABLE payments.ledger ALTER note SET STATISTICS 10")
 
 
+@pytest.mark.parametrize("where", ["DATABASE {}", "ROLE ferry_owner IN DATABASE {}"])
+def test_no_timeout_of_the_database_or_the_user_ends_a_long_statement_or_an_idle_session(
+    both: Pair, where: str
+) -> None:
+    """`schema` carries such settings of a database, and what `start` builds in it takes longer."""
+    altered = f"ALTER {where.format(both.name)}"
+    settings = ["statement_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout"]
+    settings = settings[: 3 if both.target_server.installation.major >= 14 else 2]
+    both.administer("target", *(f"{altered} SET {name} = '50ms'" for name in settings))
+    try:
+        with both.database("target") as database, database.transaction():
+            database.run("SELECT pg_sleep(0.1)")
+            time.sleep(0.1)
+            assert [database.value(f"SHOW {name}") for name in settings] == ["0"] * len(settings)
+    finally:
+        both.administer("target", f"{altered} RESET ALL")
+
+
 def test_every_statement_is_observed_before_and_after(both: Pair) -> None:
     seen: list[tuple[str, str]] = []
     watched = both.database("source", observe=lambda moment, statement: seen.append((moment, statement)))

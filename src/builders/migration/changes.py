@@ -138,7 +138,7 @@ class Changes:
                 ) from error
             raise
         finally:
-            for setting in ("RESET lock_timeout", "RESET statement_timeout"):
+            for setting in ("RESET lock_timeout", "SET statement_timeout = 0"):
                 self._side.run(setting)
 
     def drop(self) -> None:

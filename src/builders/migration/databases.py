@@ -41,6 +41,12 @@ _SESSION = (
     f"-c lock_timeout={LOCK_SECONDS}s -c TimeZone=UTC -c DateStyle=ISO,YMD -c IntervalStyle=iso_8601 "
     "-c extra_float_digits=1 -c bytea_output=hex -c default_transaction_read_only=off -c search_path=pg_catalog"
 )
+# What is carried, built, compared and awaited takes as long as it takes, whatever a role, a database or the server has
+# set, which `schema` carries, too. Two of these came with PostgreSQL 14 and 17. A RESET brings the server's own back.
+_NO_TIMEOUTS = """
+SELECT set_config(name, '0', false) FROM pg_settings WHERE setting <> '0' AND name IN
+  ('statement_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout', 'transaction_timeout')
+"""
 _KEEPALIVE: dict[str, Any] = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 
 _WRONG_PASSWORD = "28P01"  # noqa: S105 an SQLSTATE
@@ -278,7 +284,7 @@ def is_passing(error: MigrationError) -> bool:
 
 
 def _session(login: Login) -> psycopg.Connection[Any]:
-    return psycopg.connect(
+    session = psycopg.connect(
         **login.parameters(),
         **_KEEPALIVE,
         application_name=APPLICATION_NAME,
@@ -287,6 +293,8 @@ def _session(login: Login) -> psycopg.Connection[Any]:
         connect_timeout=CONNECT_SECONDS,
         options=_SESSION,
     )
+    session.execute(_NO_TIMEOUTS)
+    return session
 
 
 def _line(error: psycopg.Error) -> str:

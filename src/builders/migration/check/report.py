@@ -97,6 +97,7 @@ def check(source: Database, target: Database | None, options: Options, why_no_ta
     """Ask both databases, and change neither: their sessions are read only from here on. Raises `MigrationError`."""
     for database in (source, target):
         if database:
+            database.run("RESET ALL")  # timeouts of the server, the database or the user are shown as they are
             for setting in _SETTINGS:
                 database.run(f"SET {setting}")
     major = target.version // 10000 if target else options.target_major

@@ -279,7 +279,7 @@ def _make_slot(context: Context, _details: Details) -> Details:
             "SELECT lsn::text FROM pg_create_logical_replication_slot(%s, 'test_decoding')", (naming.FALLBACK_SLOT,)
         )
     finally:
-        target.run("RESET statement_timeout")
+        target.run("SET statement_timeout = 0")
     return {"position": position}
 
 
