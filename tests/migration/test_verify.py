@@ -6,11 +6,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
+from builders.cloud.rds import postgres
+from builders.cloud.rds.on_premises import APPLICATION, REPLICATION_USER
 from builders.errors import MigrationError, UsageError
 from builders.migration import databases, rows
 from builders.migration.changes import Changes
@@ -20,7 +22,7 @@ from builders.migration.verify import comparing, running, verified
 from builders.migration.verify.comparing import Progress
 from builders.migration.verify.running import EVERYTHING, Options, Report, verify
 
-from .conftest import Pair
+from .conftest import MASTER, Pair
 
 QUICK = Options(jobs=2, patience=0.0)
 TABLES = (
@@ -516,3 +518,23 @@ def test_a_large_table_whose_key_lies_scattered_is_read_as_it_lies(
     found = sides.differing()
     assert found[0] == "payments.ledger (5999) differs in note"
     assert len(found) == 2
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_rows_of_a_source_with_another_encoding_are_the_same_and_what_differs_is_named(
+    servers: tuple[postgres.Server, postgres.Server], encoding: str
+) -> None:
+    """A server hashes the bytes of its own encoding."""
+    both = Pair(f"payments_in_{encoding.lower()}", *servers)
+    for server, owner, its in zip(servers, (APPLICATION, MASTER), (encoding, "UTF8"), strict=True):
+        server.administer(f"CREATE DATABASE {both.name} OWNER {owner} ENCODING '{its}' LOCALE 'C' TEMPLATE template0")
+    both.administer("source", f"GRANT CREATE ON DATABASE {both.name} TO {REPLICATION_USER}")
+    with both.database("source") as source, both.database("target") as target:
+        for side in (source, target):
+            side.run("CREATE SCHEMA payments")
+            side.run("CREATE TABLE payments.names (name text PRIMARY KEY, note varchar(9))")
+            side.run("INSERT INTO payments.names SELECT 'Ärger ' || n, 'ßü' || n FROM generate_series(1, 50) AS n")
+        target.run("UPDATE payments.names SET note = 'ss' WHERE name = 'Ärger 7'")
+        (table,) = verify(source, target, ["payments"], options=replace(QUICK, keeps_changes=False)).tables
+    assert [each.shown() for each in table.differing] == ["payments.names (Ärger 7) differs in note"]
+    assert table.source.rows == table.target.rows == 50

@@ -23,7 +23,7 @@ from builders.migration.definitions import Table
 Key = tuple[str, ...]
 """The values of a row's primary key, as PostgreSQL writes them."""
 
-HASH, FALLBACK_HASH = "hashtextextended", "md5"
+HASH, FALLBACK_HASH, UTF8_HASH = "hashtextextended", "md5", "md5 of UTF-8"
 KEYS_A_STATEMENT = 5_000
 
 _SHORTEST_FLOATS = 120_000
@@ -32,6 +32,11 @@ _SHORTEST_FLOATS = 120_000
 # Texts of every length class of the hash, beyond ASCII too.
 _PROBE = """SELECT array_agg(hashtextextended(text COLLATE "C", 0) ORDER BY length(text))
             FROM (SELECT repeat('stück 1 ', n) AS text FROM generate_series(0, 20) AS n) AS texts"""
+
+# Hashes are made of a text's bytes in the encoding of its database. SQL_ASCII has no conversion, and no need of one:
+# what the target has taken over from there is UTF-8.
+_ENCODING = """SELECT replace(pg_encoding_to_char(encoding), 'SQL_ASCII', 'UTF8')
+               FROM pg_database WHERE datname = current_database()"""
 
 # Types whose order is one and the same on every server: no collation decides it.
 _ORDERED = frozenset(
@@ -208,6 +213,8 @@ class Rows:
         if self.hash == HASH:
             return sql.SQL('hashtextextended({} COLLATE "C", {})').format(text, seed)
         text = text if seed is _NO_SEED else sql.SQL("({} || {})").format(seed, text)
+        if self.hash == UTF8_HASH:
+            text = sql.SQL("convert_to({}, 'UTF8')").format(text)
         return sql.SQL("('x' || left(md5({}), 16))::bit(64)::bigint").format(text)
 
 
@@ -228,7 +235,9 @@ def was_altered(error: MigrationError) -> bool:
 
 
 def choose_hash(source: Database, target: Database) -> str:
-    """The quickest hash that both servers compute alike; PostgreSQL promises this for md5 alone."""
+    """The quickest hash that both servers compute alike; PostgreSQL promises this for md5 alone, of the same bytes."""
+    if source.value(_ENCODING) != target.value(_ENCODING):
+        return UTF8_HASH
     return HASH if source.value(_PROBE) == target.value(_PROBE) else FALLBACK_HASH
 
 
