@@ -19,7 +19,6 @@ from rich.table import Table
 
 from builders import advice, command_line, terminal
 from builders.errors import UsageError
-from builders.page import print_result
 
 COMMANDS = {
     "build-templates": "builders.build",
@@ -238,7 +237,7 @@ def test_json_stays_json_whatever_the_options_are_called(capsys: pytest.CaptureF
     with advice.given():
         advice.give({"--file": Path('it\'s "mine".yaml')})
         found = {"fix": ["run `rollout-stacksets bootstrap`"]}
-        print_result(found, dict, lambda _page, _found: None, as_json=True)
+        command_line.print_json(found)
     (fix,) = json.loads(capsys.readouterr().out)["fix"]
     assert shlex.split(fix.split("`")[1]) == ["rollout-stacksets", "bootstrap", "--file", 'it\'s "mine".yaml']
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from builders import progress, terminal
+from builders import advice, progress, terminal
 from builders.errors import StackferryError, UsageError
 from builders.files import UnfitFile
 from builders.text import printable
@@ -92,13 +92,26 @@ def run(
 def show(data: Callable[[], Any], fill: Callable[[Page], None], *, as_json: bool) -> None:
     """Print a result to stdout: its data for a program, or a page that is filled for a person."""
     if as_json:
-        import json  # noqa: PLC0415  --help does not wait for it
-
-        print(json.dumps(data(), indent=1))
+        print_json(data())
         return
     from builders.page import print_page  # noqa: PLC0415  --json does not wait for rich
 
     print_page(fill)
+
+
+def print_json(data: Any) -> None:
+    """Print a result to stdout for a program; the commands that it advises can be typed as they are."""
+    import json  # noqa: PLC0415  --help does not wait for it
+
+    print(json.dumps(_completed(data), indent=1, sort_keys=True))
+
+
+def _completed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _completed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return list(map(_completed, value))
+    return advice.completed(value) if isinstance(value, str) else value
 
 
 NO_TERMINAL = "there is no terminal to ask at"

@@ -8,7 +8,6 @@ cursor are escaped.
 from __future__ import annotations
 
 import io
-import json
 import shutil
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -141,23 +140,6 @@ def joined(*parts: Part) -> Text:
 def shortlist(items: Sequence[T], most: int) -> Sequence[T]:
     """The first of many items; all where only one more would be left, since a line that counts it is no shorter."""
     return items if len(items) <= most + 1 else items[:most]
-
-
-def print_result(result: T, data: Callable[[T], Any], add: Callable[[Page, T], None], as_json: bool) -> None:
-    """Print a result to stdout, for a machine or a person."""
-    if as_json:
-        print(json.dumps(_completed(data(result)), indent=1, sort_keys=True))
-    else:
-        print_page(lambda page: add(page, result))
-
-
-def _completed(value: Any) -> Any:
-    """A result whose advised commands can be typed as they are."""
-    if isinstance(value, dict):
-        return {key: _completed(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return list(map(_completed, value))
-    return advice.completed(value) if isinstance(value, str) else value
 
 
 def print_page(fill: Callable[[Page], None], stream: TextIO | None = None) -> None:

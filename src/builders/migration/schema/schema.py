@@ -12,7 +12,6 @@ cut-over: what is there stays, and what differs is named.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from builders import progress
-from builders.command_line import show
+from builders.command_line import print_json, show
 from builders.errors import MigrationError
 from builders.migration import journal
 from builders.migration.databases import LOCK_SECONDS, LOCK_WAITS, Database, sqlstate
@@ -217,7 +216,7 @@ def _show_plan(planned: Plan, *, as_json: bool) -> bool:
         data = {"statements": list(schema_plan.shown(planned)), "alreadyThere": planned.there,
                 "differs": [asdict(each) for each in planned.differing],
                 "leftOut": [asdict(each) for each in planned.left_out]}  # fmt: skip
-        print(json.dumps(data, indent=1))
+        print_json(data)
     else:
         for line in schema_plan.shown(planned):
             print(line)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Protocol
 
 from builders import progress, terminal
-from builders.command_line import NO_TERMINAL, ask, show
+from builders.command_line import NO_TERMINAL, ask, print_json, show
 from builders.errors import ReplicationError
 from builders.migration.task.client import Replication
 from builders.migration.task.reasons import has_failed, trouble, why
@@ -120,7 +119,7 @@ def _worst_first(tables: Sequence[Table]) -> list[Table]:
 
 def failure(arn: str, error: ReplicationError) -> None:
     """Print for programs why there is no result."""
-    print(json.dumps({"task": arn, "error": str(error)}, indent=1))
+    print_json({"task": arn, "error": str(error)})
 
 
 def _lines() -> Show:

@@ -7,11 +7,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from builders import progress
+from builders import command_line, progress
 from builders.aws.errors import ROLLOUT, Unreachable
 from builders.command_line import DONE, FAILED, NO_TERMINAL, Interrupted, ask
 from builders.errors import RolloutError, UsageError
-from builders.page import print_page, print_result
+from builders.page import print_page
 from builders.rollout.checks.status import last_whole
 from builders.rollout.cli.options import Options
 from builders.rollout.executor.context import Clock, PollInterval, Report, RunServices
@@ -97,7 +97,8 @@ def show(options: Options, made: Plan, shown: Plan | None = None) -> int:
     if options.out:
         plan_file.save_plan(made, options.out)
         progress.say(f"saved; `rollout-stacksets {made.command} {options.out}` carries it out")
-    print_result(shown or made, plan_file.plan_data, add_plan, options.as_json)
+    found = shown or made
+    command_line.show(lambda: plan_file.plan_data(found), lambda page: add_plan(page, found), as_json=options.as_json)
     return FAILED if made.blocks else DONE
 
 
@@ -194,10 +195,9 @@ def show_report(phase: Phase, command: Command, report: Report, as_json: bool) -
     last = last_whole(ended)
     deployed = last is not None and last.command is not Command.REMOVE
     returns = deployed and phase.store.last_good(before=ended[-1].release) is not None
-    print_result(
-        report,
-        lambda report: report_data(report, causes),
-        lambda page, report: add_report(page, report, causes, name, command, returns=returns),
-        as_json,
+    command_line.show(
+        lambda: report_data(report, causes),
+        lambda page: add_report(page, report, causes, name, command, returns=returns),
+        as_json=as_json,
     )
     return DONE if report.good else FAILED

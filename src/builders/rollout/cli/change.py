@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import sys
 from pathlib import Path
 
 import click
 
 from builders import naming, progress
-from builders.command_line import DONE, FAILED, INTERRUPTED, Interrupted
+from builders.command_line import DONE, FAILED, INTERRUPTED, Interrupted, print_json
 from builders.errors import RolloutError, UsageError
 from builders.evaluate import named_outputs
 from builders.page import print_page, target_list
@@ -316,7 +315,7 @@ def bootstrap(options: Options, plan_only: bool) -> int:
     except KeyboardInterrupt as error:
         raise Interrupted("a stack that is being deployed goes on; bootstrap again deploys the rest") from error
     if options.as_json:
-        click.echo(json.dumps(bootstrap_data(outcomes), indent=1, sort_keys=True))
+        print_json(bootstrap_data(outcomes))
     failed = [each for each in outcomes if not each.succeeded]
     if failed:
         verb = "is" if len(failed) == 1 else "are"

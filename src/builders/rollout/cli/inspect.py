@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from builders import progress
+from builders.command_line import show
 from builders.errors import RolloutError
-from builders.page import print_result
 from builders.rollout.checks.doctor import run_doctor
 from builders.rollout.checks.drift import DriftOptions, run_drift
 from builders.rollout.checks.findings import CheckedPhase
@@ -29,7 +29,7 @@ def status(options: Options) -> int:
     phase = options.open_phase()
     ours = known_stack_sets(phase.rollout, phase.layers)
     view, code = run_status(phase.client, phase.desired, phase.store, phase.layers, ours)
-    print_result(view, status_data, add_status, options.as_json)
+    show(lambda: status_data(view), lambda page: add_status(page, view), as_json=options.as_json)
     return code
 
 
@@ -43,7 +43,7 @@ def outputs(options: Options, outputs_dir: Path) -> int:
     phase = options.open_phase()
     release = phase.store.last_good() or ""
     view, code = run_outputs(phase.client, phase.desired, phase.shared, phase.layers, release, outputs_dir)
-    print_result(view, results.outputs_data, results.add_outputs, options.as_json)
+    show(lambda: results.outputs_data(view), lambda page: results.add_outputs(page, view), as_json=options.as_json)
     return code
 
 
@@ -65,7 +65,7 @@ def drift(options: Options, layers: tuple[str, ...], deep: bool) -> int:
     run = phase.store.journal.run()
     if run is None or run.status is not RunStatus.RUNNING:  # else its process saves them
         phase.store.save_overrides(known)
-    print_result(view, results.drift_data, results.add_drift, options.as_json)
+    show(lambda: results.drift_data(view), lambda page: results.add_drift(page, view), as_json=options.as_json)
     return code
 
 
@@ -79,6 +79,6 @@ def doctor(options: Options) -> int:
         store = connection.stored_in(shared)
     except RolloutError as error:
         unshared = str(error)
-    diagnosis, code = run_doctor(CheckedPhase.of(connection, shared, store, unshared))
-    print_result(diagnosis, results.doctor_data, results.add_diagnosis, options.as_json)
+    found, code = run_doctor(CheckedPhase.of(connection, shared, store, unshared))
+    show(lambda: results.doctor_data(found), lambda page: results.add_diagnosis(page, found), as_json=options.as_json)
     return code
