@@ -6,7 +6,7 @@ import contextlib
 import functools
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -466,6 +466,26 @@ def test_a_finished_migration_leaves_nothing_of_it_but_the_journal(ready: Scene)
         pytest.raises(MigrationError, match="since the cut-over; finish has taken the way back away"),
     ):
         journal.must_serve_source(target)
+
+
+@pytest.mark.parametrize("kinds", [(cut_over,), (cut_over, fall_back)], ids=["on_the_target", "on_the_source"])
+def test_a_finished_migration_that_is_finished_again_is_told_again_and_nothing_is_done(
+    ready: Scene, kinds: Sequence[Callable[..., Outcome]]
+) -> None:
+    """As where the first call was killed before it said what it keeps, or before it wrote the report."""
+
+    def never(question: str) -> bool:
+        raise AssertionError(question)
+
+    for kind in kinds:
+        run(ready, kind)
+    outcome = run(ready, end)
+    with ready.pair.database("target") as target:
+        before = Journal(target).entries()
+    with ready.parties() as parties:
+        assert end(parties, Options(), never) == outcome
+    with ready.pair.database("target") as target:
+        assert Journal(target).entries() == before
 
 
 def test_a_source_whose_reads_were_kept_is_closed_for_good_at_the_end(ready: Scene) -> None:

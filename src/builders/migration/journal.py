@@ -158,6 +158,12 @@ def open_side(runs: Sequence[Run]) -> Side:
     return "target" if opened and opened[-1] == "cutover" else "source"
 
 
+def ended_by(runs: Sequence[Run]) -> Run | None:
+    """Return the finish after which nothing was made any more; a rotation makes nothing."""
+    made = [run for run in runs if run.kind != "rotate"]
+    return made[-1] if made and made[-1].kind == "finish" and made[-1].is_over else None
+
+
 def must_be_over(target: Database) -> list[Run]:
     """Return the cut-overs, fall-backs and ends. Raises `MigrationError` where one is under way."""
     runs = [run for run in Journal(target).runs() if run.kind in ("cutover", "fallback", "finish")]

@@ -105,17 +105,20 @@ def run(kind: Kind, parties: Parties, options: Options, confirm: Confirm) -> Out
             )
         if current:
             options = _as_begun(current, options)
-        name = current.name if current else journal.new_name(kind, runs)
+        ended = journal.ended_by(runs) if kind == "finish" else None
+        name = current.name if current else ended.name if ended else journal.new_name(kind, runs)
         context = _context(kind, parties, options, book, name)
         steps = steps_of(kind, options)
         if current:
             _take_up(context, steps, current, options)
+        elif ended:
+            parties.say(f"{name} has ended the migration already, and nothing was changed")
         else:
             if options.abort:
                 raise MigrationError(f"there is no {kind} to undo: none is under way")
             _must_fit(kind, runs)
             _prepare(context, steps, options, parties.others, confirm)
-        if not options.abort:
+        if not options.abort and not ended:
             carry_out(context, steps)
         left = finish.kept(context) if kind == "finish" else ()
         return replace(_outcome(book, name, steps), kept=tuple(left))
