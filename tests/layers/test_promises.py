@@ -269,6 +269,15 @@ def test_functions_run_tested_files_in_the_vpc_with_their_own_encrypted_log(temp
         assert {"KmsKeyArn", "LoggingConfig", "VpcConfig", "Timeout"} <= set(properties), name
 
 
+def test_event_bridge_calls_functions_by_the_arn_of_a_rule_alone(template: Template, layer: str) -> None:
+    """With SourceAccount its calls have failed in silence, so that no metric came and nobody was told why
+    (github.com/awsdocs/aws-cloudformation-user-guide, pull request 481)."""
+    for name, permission in resources(template(layer), "AWS::Lambda::Permission"):
+        if permission["Properties"]["Principal"] == "events.amazonaws.com":
+            named = {key for key in permission["Properties"] if key.startswith("Source")}
+            assert named == {"SourceArn"}, name
+
+
 @pytest.mark.parametrize("given", [True, False])
 def test_functions_name_the_version_and_the_signers_of_their_package_where_these_are_given(
     template: Template, layer: str, given: bool

@@ -14,7 +14,7 @@ from awacs import (
     sns as sns_actions,
 )
 from awacs.aws import ArnLike, Condition, Deny, Statement, StringEquals
-from troposphere import Equals, If, NoValue, Parameter, Split, Sub, awslambda, iam, logs
+from troposphere import Equals, If, NoValue, Parameter, Split, Sub, awslambda, events, iam, logs
 
 from builders import naming, parameters, policies, scanners
 from builders.layers.foundation import ENVELOPE, KEY_ARN, TOPIC_ARN
@@ -187,6 +187,23 @@ def add(
     )
     _handle_failed_events(stack, function, settings.failed_events)
     return function, policy
+
+
+def let_rule_call(stack: Stack, title: str, rule: events.Rule, function: awslambda.Function) -> None:
+    """Let a rule of EventBridge call a function.
+
+    By the rule's ARN alone, which names its account: with SourceAccount beside it EventBridge's calls have failed in
+    silence (github.com/awsdocs/aws-cloudformation-user-guide, pull request 481).
+    """
+    stack.add(
+        awslambda.Permission(
+            title,
+            Action="lambda:InvokeFunction",
+            FunctionName=function.ref(),
+            Principal="events.amazonaws.com",
+            SourceArn=rule.get_att("Arn"),
+        )
+    )
 
 
 def _where_given(stack: Stack, parameter: Parameter, absent: str) -> If:

@@ -6,7 +6,7 @@ from typing import Any
 
 from awacs import dms as dms_actions, secretsmanager as secret_actions
 from awacs.aws import Statement
-from troposphere import AccountId, GetAtt, Join, awslambda, events, iam, secretsmanager
+from troposphere import AccountId, Join, awslambda, events, iam, secretsmanager
 
 from builders import policies
 from builders.layers import _functions
@@ -134,13 +134,4 @@ def _report_age_daily(stack: Stack, function: awslambda.Function) -> None:
             ],
         )
     )
-    stack.add(
-        awslambda.Permission(
-            "DailyAgeReportPermission",
-            Action="lambda:InvokeFunction",
-            FunctionName=function.ref(),
-            Principal="events.amazonaws.com",
-            SourceAccount=AccountId,
-            SourceArn=GetAtt(rule, "Arn"),
-        )
-    )
+    _functions.let_rule_call(stack, "DailyAgeReportPermission", rule, function)

@@ -6,7 +6,7 @@ from typing import Any
 
 from awacs import dms as dms_actions
 from awacs.aws import Statement
-from troposphere import AccountId, Equals, If, Not, NoValue, awslambda, events
+from troposphere import Equals, If, Not, NoValue, awslambda, events
 
 from builders import policies
 from builders.layers import _functions, _source
@@ -66,16 +66,7 @@ def publish(stack: Stack, watched: Watched) -> awslambda.Function:
             DependsOn=[policy],
         )
     )
-    stack.add(
-        awslambda.Permission(
-            "ReplicationStatusPermission",
-            Action="lambda:InvokeFunction",
-            FunctionName=function.ref(),
-            Principal="events.amazonaws.com",
-            SourceAccount=AccountId,
-            SourceArn=rule.get_att("Arn"),
-        )
-    )
+    _functions.let_rule_call(stack, "ReplicationStatusPermission", rule, function)
     return function
 
 
