@@ -166,3 +166,5 @@ CREATE TABLE doubles (id int PRIMARY KEY, n int, CHECK (odd.doubled(n) > 0), CHE
 CREATE TABLE parent_of_codes (id int PRIMARY KEY, code varchar(5) UNIQUE);
 CREATE TABLE child_of_codes (id int PRIMARY KEY, code varchar(5) CONSTRAINT of_code REFERENCES parent_of_codes (code)
     ON UPDATE CASCADE);
+CREATE TABLE odd.of_an_extension (id int PRIMARY KEY, note text NOT NULL);
+ALTER EXTENSION citext ADD TABLE odd.of_an_extension;

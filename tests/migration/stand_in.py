@@ -108,8 +108,12 @@ class StandIn:
                         into.write(block)
 
     def _tables(self, session: psycopg.Connection[Any]) -> list[tuple[str, str]]:
+        """Return all tables but those of extensions, which `check` wants to be left out by TableRules."""
         return session.execute(
-            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname = ANY (%s)", (list(self.schemas),)
+            "SELECT relnamespace::regnamespace::text, relname FROM pg_class WHERE relkind IN ('r', 'p') "
+            "AND relnamespace = ANY (%s::regnamespace[]) AND NOT EXISTS (SELECT FROM pg_depend "
+            "WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid AND deptype = 'e')",
+            (list(self.schemas),),
         ).fetchall()
 
     def _administrator(self, side: Side) -> psycopg.Connection[Any]:

@@ -46,6 +46,7 @@ domain-not-null:odd.large.story
 event-trigger:seen
 exclusion:odd.odd_indexes.odd_indexes_a_b_excl
 extension-preloaded:pg_stat_statements
+extension-table:odd.of_an_extension
 extension:file_fdw
 extension:xml2
 foreign-key-actions:odd.child_of_keys.cascades

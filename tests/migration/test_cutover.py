@@ -20,9 +20,10 @@ from builders.migration.databases import Database, Side
 from builders.migration.journal import Journal
 from builders.migration.switchover import fence, runs
 from builders.migration.switchover.runs import Options, Outcome, Parties
+from builders.migration.verify.running import Options as Verification, verify
 
 from .conftest import Pair
-from .remote import parties as parties_of
+from .remote import SCHEMAS, parties as parties_of
 from .scenes import ORDERS, Scene, scene
 from .test_fence import CATALOGS
 
@@ -111,6 +112,25 @@ def test_a_fallback_brings_what_was_written_since_and_the_phase_goes_forward_aga
     assert run(ready).run == "cutover-2"
     write(ready, "target", "for good")
     assert tokens(ready, "target") == ["in the cloud", "back home", "once more", "for good"]
+
+
+def test_the_tables_of_an_extension_are_none_of_the_application_and_stand_in_nobodys_way(ready: Scene) -> None:
+    """Such as spatial_ref_sys of PostGIS: a superuser owns it, whom RDS lets nobody be."""
+    for side in get_args(Side):
+        ready.pair.administer(side, "CREATE EXTENSION citext SCHEMA public",
+                              "CREATE TABLE payments.places (srid serial PRIMARY KEY, name text)",
+                              "ALTER EXTENSION citext ADD TABLE payments.places",
+                              "ALTER EXTENSION citext ADD SEQUENCE payments.places_srid_seq")  # fmt: skip
+    with ready.pair.database("source") as source, ready.pair.database("target") as target:
+        found = verify(source, target, SCHEMAS, options=Verification(keeps_changes=False, patience=0.0))
+        assert not [each for each in found.definitions if "places" in each.name]
+        assert "payments.places" not in {table.name for table in found.tables}
+    write(ready, "source", "one")
+    run(ready)
+    write(ready, "target", "two")
+    run(ready, fall_back)
+    assert tokens(ready, "source") == ["one", "two"]
+    ready.go_forward_again()
 
 
 def test_after_a_fallback_the_source_is_as_it_was_before_the_cutover(ready: Scene) -> None:

@@ -27,6 +27,18 @@ LARGE = """
 (DMS user
 guide, "Source data types for PostgreSQL")."""
 
+_WITHOUT_EXTENSIONS = """
+NOT EXISTS (SELECT FROM pg_depend made WHERE made.classid = '{catalog}'::regclass AND made.objid = {oid}
+  AND made.deptype IN ({kinds}))
+"""
+
+
+def not_of_an_extension(catalog: str, oid: str) -> str:
+    """The condition that an object was not made by an extension, nor a function or cast by a type of its own."""
+    kinds = "'e', 'i'" if catalog in ("pg_proc", "pg_cast") else "'e'"
+    return _WITHOUT_EXTENSIONS.format(catalog=catalog, oid=oid, kinds=kinds)
+
+
 # Columns that later versions of PostgreSQL have added to pg_attribute are read as JSON.
 _TABLES = f"""
 WITH RECURSIVE {BASE_TYPES}
@@ -47,7 +59,7 @@ SELECT n.nspname, c.relname, c.oid::int8, c.relkind::text, c.relispartition, gre
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = ANY (%s) AND c.relkind IN ('r', 'p') AND c.relname NOT LIKE 'awsdms\\_%%'
-  AND c.relpersistence <> 't'
+  AND c.relpersistence <> 't' AND {not_of_an_extension("pg_class", "c.oid")}
 ORDER BY n.nspname, c.relname
 """
 
@@ -90,7 +102,7 @@ class Table:
 
 
 def tables(database: Database, schemas: Sequence[str]) -> list[Table]:
-    """The tables of some schemas, less what DMS keeps for itself. Raises `MigrationError`."""
+    """The tables of some schemas, less what DMS and extensions keep for themselves. Raises `MigrationError`."""
     return [
         Table(schema, name, oid, kind, is_partition, rows, tuple(key), tuple(Column(**column) for column in columns))
         for schema, name, oid, kind, is_partition, rows, key, columns in database.run(_TABLES, (list(schemas),))

@@ -15,6 +15,8 @@ from typing import Any, Literal
 
 from psycopg import sql
 
+from builders.migration.definitions import not_of_an_extension
+
 Step = Literal["check", "schema", "start", "cutover", "fallback"]
 Run = Callable[[str, Mapping[str, Any]], Sequence[Sequence[Any]]]
 """Runs a statement with its parameters, and returns the rows; such as `Database.run`."""
@@ -60,25 +62,27 @@ _SCHEMAS = """
 SELECT quote_ident(n.nspname), '' FROM pg_namespace n
 WHERE n.nspname = ANY (%(schemas)s) AND NOT has_schema_privilege(%(user)s, n.oid, 'USAGE')
 """
-_TABLES = """
+_OWN = not_of_an_extension("pg_class", "c.oid")
+_TABLES = f"""
 SELECT quote_ident(n.nspname), string_agg(quote_ident(c.relname), ', ' ORDER BY c.relname)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = ANY (%(schemas)s) AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND NOT ({granted})
+WHERE n.nspname = ANY (%(schemas)s) AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND NOT ({{granted}})
+  AND {_OWN}
 GROUP BY n.nspname
 """
-_SEQUENCES = """
+_SEQUENCES = f"""
 SELECT quote_ident(n.nspname), string_agg(quote_ident(c.relname), ', ' ORDER BY c.relname)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = ANY (%(schemas)s) AND c.relpersistence <> 't'
+WHERE n.nspname = ANY (%(schemas)s) AND c.relpersistence <> 't' AND {_OWN}
   AND CASE c.relkind WHEN 'S' THEN NOT has_sequence_privilege(%(user)s, c.oid, 'SELECT') END
 GROUP BY n.nspname
 """
 # Of a superuser nobody becomes a member: his tables get another owner first.
-_OWNERS = """
+_OWNERS = f"""
 SELECT quote_ident(r.rolname), 'owns ' || string_agg(DISTINCT o.what, ', ')
 FROM (
   SELECT c.relowner AS owner, 'tables' AS what FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE n.nspname = ANY (%(schemas)s) AND c.relkind IN ('r', 'p', 'S') AND c.relpersistence <> 't'
+  WHERE n.nspname = ANY (%(schemas)s) AND c.relkind IN ('r', 'p', 'S') AND c.relpersistence <> 't' AND {_OWN}
   UNION ALL SELECT n.nspowner, 'schemas' FROM pg_namespace n
   WHERE n.nspname = ANY (%(schemas)s) AND n.nspname <> 'public'
   UNION ALL SELECT d.datdba, 'the database' FROM pg_database d WHERE d.datname = current_database()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from builders.migration.definitions import BASE_TYPES, LARGE
+from builders.migration.definitions import BASE_TYPES, LARGE, not_of_an_extension
 
 Row = Mapping[str, Any]
 Text = str | Callable[[Row], str]
@@ -104,31 +104,24 @@ def _filled(text: Text, row: Row) -> str:
     return text.format_map(row) if isinstance(text, str) else text(row)
 
 
-_WITHOUT_EXTENSIONS = """
-NOT EXISTS (SELECT FROM pg_depend made WHERE made.classid = '{catalog}'::regclass AND made.objid = {oid}
-  AND made.deptype IN ({kinds}))
-"""
-
-
-def not_of_an_extension(catalog: str, oid: str) -> str:
-    """The condition that an object was not made by an extension, nor a function or cast by a type of its own."""
-    kinds = "'e', 'i'" if catalog in ("pg_proc", "pg_cast") else "'e'"
-    return _WITHOUT_EXTENSIONS.format(catalog=catalog, oid=oid, kinds=kinds)
-
-
 USED_HERE = """
 EXISTS (SELECT FROM pg_shdepend u WHERE u.refclassid = 'pg_authid'::regclass AND u.refobjid = r.oid
   AND u.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()))
 """
 """The condition that a role `r` owns something in this database, or has a right on it."""
 
+IS_EXCLUDED = """
+EXISTS (SELECT FROM unnest(%(excluded_schemas)s::text[], %(excluded_tables)s::text[]) AS x (s, t)
+  WHERE n.nspname ~ x.s AND c.relname ~ x.t)
+"""
+"""The condition that a rule leaves out the relation `c` of the schema `n`."""
+
 CHOSEN = f"""
 WITH RECURSIVE {BASE_TYPES}, own_tables AS (
   SELECT c.oid, n.nspname, c.relname, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name, c.relkind,
     c.relpersistence, c.relreplident, c.relowner, c.reltoastrelid, c.relispartition, c.relrowsecurity,
     c.relforcerowsecurity, c.reltablespace, c.relam, c.relnatts, c.reloftype,
-    EXISTS (SELECT FROM unnest(%(excluded_schemas)s::text[], %(excluded_tables)s::text[]) AS x (s, t)
-      WHERE n.nspname ~ x.s AND c.relname ~ x.t) AS is_excluded
+    {IS_EXCLUDED} AS is_excluded
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE n.nspname = ANY (%(schemas)s) AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
     AND c.relname NOT LIKE 'awsdms\\_%%' AND {not_of_an_extension("pg_class", "c.oid")}

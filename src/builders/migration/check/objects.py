@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from builders.migration.check.hazards import USED_HERE, Hazard, Severity, not_of_an_extension
+from builders.migration.check.hazards import USED_HERE, Hazard, Severity
 from builders.migration.check.tables import SOURCE_LIMITS, TARGET
+from builders.migration.definitions import not_of_an_extension
 
 RDS_SUPERUSER = 'RDS user guide, "Understanding the rds_superuser role"'
 

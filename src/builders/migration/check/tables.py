@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from builders.migration.check.hazards import Hazard, Row, Severity, not_of_an_extension
+from builders.migration.check.hazards import IS_EXCLUDED, Hazard, Row, Severity
 from builders.migration.check.table_rules import exclude_table
+from builders.migration.definitions import not_of_an_extension
 
 SOURCE_LIMITS = 'DMS user guide, "Limitations on using a PostgreSQL database as a DMS source"'
 ASSESSMENTS = 'DMS user guide, "PostgreSQL assessments"'
@@ -131,6 +132,18 @@ _IDENTITY = (
         "such table",
         "ALTER TABLE {object} REPLICA IDENTITY DEFAULT; -- where it has a primary key", ASSESSMENTS,
         "SELECT name AS object FROM chosen WHERE relkind = 'r' AND relreplident = 'f'",
+    ),
+    Hazard(
+        "extension-table", Severity.BLOCKS, "A table of an extension is in a schema of the task",
+        "the target has {object} by its extension {extension}, and DMS's user may not write to it: its load fails",
+        _exclude, 'PostgreSQL, "Packaging Related Objects into an Extension"; RDS user guide, "Understanding the '
+        'rds_superuser role"',
+        f"""SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS object, n.nspname, c.relname,
+          quote_ident(e.extname) AS extension
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+        JOIN pg_extension e ON e.oid = d.refobjid
+        WHERE n.nspname = ANY (%(schemas)s) AND c.relkind IN ('r', 'p') AND NOT {IS_EXCLUDED}""",
     ),
     Hazard(
         "unlogged", Severity.LOSES, "A table is unlogged",

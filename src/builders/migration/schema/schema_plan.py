@@ -15,6 +15,7 @@ from builders import naming
 from builders.errors import MigrationError
 from builders.migration import marker
 from builders.migration.databases import Database, Side
+from builders.migration.definitions import not_of_an_extension
 from builders.migration.phase import Phase
 from builders.migration.schema import moments, programs, roles
 from builders.migration.schema.moments import Kept, Moment
@@ -83,9 +84,10 @@ JOIN pg_roles r ON r.oid = granted.grantee
 WHERE d.datname = current_database() GROUP BY 1 ORDER BY 1
 """
 _ROLE = "SELECT 1 FROM pg_roles WHERE rolname = %s"
-_LACKING = """
+_LACKING = f"""
 SELECT n.nspname::text, c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, pg_roles r
 WHERE r.rolname = %s AND n.nspname = ANY (%s) AND c.relkind IN ('r', 'p')
+  AND {not_of_an_extension("pg_class", "c.oid")}
   AND NOT (has_table_privilege(r.oid, c.oid, 'SELECT') AND has_table_privilege(r.oid, c.oid, 'INSERT')
     AND has_table_privilege(r.oid, c.oid, 'UPDATE') AND has_table_privilege(r.oid, c.oid, 'DELETE')
     AND has_table_privilege(r.oid, c.oid, 'TRUNCATE'))

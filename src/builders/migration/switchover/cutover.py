@@ -111,7 +111,8 @@ def _prepare_way_back(context: Context, _details: Details) -> None:
         target.run(sql.SQL("GRANT rds_replication TO {}").format(role))
         for schema in context.schemas:
             target.run(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(schema), role))
-            target.run(sql.SQL("GRANT SELECT ON ALL TABLES IN SCHEMA {} TO {}").format(sql.Identifier(schema), role))
+        if tables := [table.sql for table in definitions.tables(target, context.schemas)]:
+            target.run(sql.SQL("GRANT SELECT ON {} TO {}").format(sql.SQL(", ").join(tables), role))
         # Of the tables there the marker alone is ours: after a fall-back DMS has its heartbeat in this schema.
         target.run(sql.SQL("GRANT USAGE, CREATE ON SCHEMA {} TO {}").format(sql.Identifier(naming.MARKER_SCHEMA), role))
         target.run(sql.SQL("GRANT SELECT ON {} TO {}").format(_MARKER, role))

@@ -71,11 +71,11 @@ _MEMBERS = """
 SELECT m.rolname, u.rolname FROM pg_roles m JOIN pg_roles u ON u.rolname = ANY (%s)
 WHERE m.rolcanlogin AND NOT m.rolsuper AND m.rolname <> ALL (%s) AND pg_has_role(m.oid, u.oid, 'USAGE') ORDER BY 1, 2
 """
-_OTHERS = """
+_OTHERS = f"""
 SELECT format('%%I.%%I', n.nspname, c.relname), quote_ident(pg_get_userbyid(c.relowner))
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = ANY (%s) AND c.relkind IN ('r', 'p') AND c.relname NOT LIKE 'awsdms\\_%%'
-  AND NOT pg_has_role(c.relowner, 'USAGE') ORDER BY 1
+  AND NOT pg_has_role(c.relowner, 'USAGE') AND {definitions.not_of_an_extension("pg_class", "c.oid")} ORDER BY 1
 """
 # Of other roles' sessions only these columns are seen without pg_monitor. Walsenders read; a superuser's session can
 # be ended by a superuser alone, and the trigger holds it.

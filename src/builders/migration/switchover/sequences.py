@@ -15,13 +15,14 @@ from psycopg import sql
 
 from builders.errors import MigrationError
 from builders.migration.databases import Database
+from builders.migration.definitions import not_of_an_extension
 
 MARGIN = 1_000
 """Values that are left out; fewer where a sequence has not that many left."""
 
 # Columns by ownership (serial, identity) and by a default that calls nextval; one is indexed where it is the first
 # column of a valid index over all rows.
-_SEQUENCES = """
+_SEQUENCES = f"""
 SELECT n.nspname, c.relname, s.seqincrement, s.seqmin, s.seqmax, s.seqcycle,
   coalesce((SELECT jsonb_agg(DISTINCT jsonb_build_array(tn.nspname, t.relname, a.attname, EXISTS (
       SELECT 1 FROM pg_index i WHERE i.indrelid = t.oid AND i.indkey[0] = a.attnum AND i.indisvalid
@@ -38,7 +39,7 @@ SELECT n.nspname, c.relname, s.seqincrement, s.seqmin, s.seqmax, s.seqcycle,
     JOIN pg_attribute a ON a.attrelid = used.oid AND a.attnum = used.number AND NOT a.attisdropped
     JOIN pg_type y ON y.oid = a.atttypid AND y.typname IN ('int2', 'int4', 'int8', 'numeric')), '[]')
 FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = ANY (%s) AND c.relpersistence <> 't' ORDER BY 1, 2
+WHERE n.nspname = ANY (%s) AND c.relpersistence <> 't' AND {not_of_an_extension("pg_class", "c.oid")} ORDER BY 1, 2
 """
 _AT_ONCE = 200
 """Sequences of one statement: each is a relation that it locks."""

@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from builders.migration.databases import Database
+from builders.migration.definitions import not_of_an_extension
 
 State = Literal["differs", "waits", "noted"]
 Objects = dict[tuple[str, str], str]
 """{(kind, name): definition}."""
 
-_NAMED = "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = ANY (%(schemas)s)"
+_NAMED = f"""FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = ANY (%(schemas)s)
+  AND {not_of_an_extension("pg_class", "c.oid")}"""
 _OURS = r"c.relname NOT LIKE 'awsdms\_%%'"
 
 _OBJECTS: Mapping[str, str] = {
