@@ -267,6 +267,14 @@ def test_it_reads_the_secrets_that_bear_the_tag_of_its_phase(may: May, suffix: s
     assert may("secretsmanager:GetSecretValue", secret, **context) is is_allowed
 
 
+def test_it_looks_at_the_secrets_that_endpoints_of_dms_name_and_reads_none_that_was_brought(may: May) -> None:
+    """DMS asks for the secret of an endpoint as whoever makes the endpoint; the source's has a name of its own."""
+    assert "secretsmanager:DescribeSecret" in set(registry.handler_actions("AWS::DMS::Endpoint"))
+    source = arn("secretsmanager", "secret:on-premises-payments-AbCdEf")
+    assert may("secretsmanager:DescribeSecret", source)
+    assert not may("secretsmanager:GetSecretValue", source)
+
+
 @pytest.mark.parametrize(
     ("service", "is_allowed"),
     [("secretsmanager.eu-central-1.amazonaws.com", True), ("s3.eu-central-1.amazonaws.com", False), ("", False)],

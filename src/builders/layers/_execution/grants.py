@@ -220,7 +220,10 @@ GRANTS: dict[str, tuple[Grant, ...]] = {
         # DMS makes up the ends of its ARNs; a subnet group's is its name.
         Grant("Replication", "dms", _here("dms", "cert:*", "endpoint:*", "rep:*", f"subgrp:{_MADE_BY_RDS}", "task:*")),
         Grant("OwnSecrets", "secretsmanager", _OWN_SECRETS, condition=_OWN_TAG),
-        Grant("Secrets", "secretsmanager", _OWN_SECRETS, ("CreateSecret", "DescribeSecret")),
+        Grant("Secrets", "secretsmanager", _OWN_SECRETS, ("CreateSecret",)),
+        # Whoever makes an endpoint of DMS is asked for that on its secret, which may be one that somebody brought, of
+        # any name (handlers of AWS::DMS::Endpoint). It shows no value.
+        Grant("SeeSecrets", "secretsmanager", _here("secretsmanager", "secret:*"), ("DescribeSecret",)),
         Grant("TagSecrets", "secretsmanager", _OWN_SECRETS, ("TagResource",), _NO_FOREIGN_TAG),
     ),
     "Keys": (
@@ -287,7 +290,7 @@ def statements(policy: str) -> list[Statement]:
 def secret_statements(names: Iterable[str]) -> Iterator[Statement]:
     """The statements of our secrets for others; `*` at the end of a name stands for what Secrets Manager appends."""
     resources = _here("secretsmanager", *(f"secret:{name}" for name in names))
-    own = [grant for grant in GRANTS["Data"] if grant.service == "secretsmanager"]
+    own = [grant for grant in GRANTS["Data"] if grant.resources is _OWN_SECRETS]
     return _confined(
         [Grant(f"{each.sid}OfOwnLayers", each.service, resources, each.actions, each.condition) for each in own]
     )
