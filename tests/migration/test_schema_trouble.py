@@ -53,6 +53,26 @@ def made(pair: Callable[..., Pair]) -> Callable[..., Pair]:
     return make
 
 
+def test_a_body_that_passes_for_a_definition_is_refused_before_anything_is_made(made: Callable[..., Pair]) -> None:
+    """Whoever may make a function in the source would have any statement run by the target's master user."""
+    header = "--\n-- TOC entry {} (class 0 OID 0)\n-- Name: x; Type: COMMENT; Schema: payments; Owner: app\n--\n"
+    body = f"SELECT 1;\n{header.format(9998)}CREATE TABLE public.taken (id int);\n{header.format(9999)}SELECT 2"
+    both = made(source=f"{SOURCE};\nCREATE FUNCTION payments.guise() RETURNS int LANGUAGE sql AS $_$\n{body}\n$_$")
+    with pytest.raises(MigrationError, match=r"the text of a definition .* 'x' of type COMMENT"):
+        carry(both)
+    with both.database("target") as target:
+        assert target.value("SELECT to_regclass('public.taken')") is None
+        assert target.value("SELECT to_regnamespace('payments')") is None
+
+
+def test_a_body_with_the_last_words_of_a_dump_comes_over_whole(made: Callable[..., Pair]) -> None:
+    words = "-- Completed on Monday\n\n--\n-- PostgreSQL database dump complete\n--\n\nSELECT 1\n"
+    both = made(source=f"{SOURCE};\nCREATE FUNCTION payments.last() RETURNS int LANGUAGE sql AS $$\n{words}$$")
+    assert carry(both).refused == []
+    with both.database("target") as target:
+        assert target.value("SELECT prosrc FROM pg_proc WHERE proname = 'last'") == f"\n{words}"
+
+
 def test_a_table_that_is_locked_in_the_source_is_named_with_who_holds_it(
     made: Callable[..., Pair], monkeypatch: pytest.MonkeyPatch
 ) -> None:

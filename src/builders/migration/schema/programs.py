@@ -35,7 +35,11 @@ _ENTRY = re.compile(
     r"(?:-- Data Pos: \d+\n)?--\n",
     re.MULTILINE,
 )
-_TAIL = re.compile(r"\n-- Completed on .*\Z|\n--\n-- PostgreSQL database dump complete\n.*\Z", re.DOTALL)
+_TAIL = re.compile(
+    r"\n(?:-- Completed on [^\n]*\n\n)?--\n-- PostgreSQL database dump complete\n--\s*(?:\\unrestrict [^\n]*\s*)?\Z"
+)
+# A line of `pg_restore --list`: number, class and OID of an entry. It is one line, whatever the entry's text holds.
+_LISTED = re.compile(r"^(?P<number>\d+); (?P<class>\d+) (?P<oid>\d+) ", re.MULTILINE)
 _SETTING = re.compile(r"\n+SET default_\w+ = .*;\s*\Z")
 _OWNER = re.compile(r"^ALTER [A-Z ]+ .+ OWNER TO .+;$")
 
@@ -152,7 +156,26 @@ def definitions(database: Database, schemas: Sequence[str], major: int = 0) -> l
             f"--exclude-table=*.{_OWN[0]}*", *chosen, f"--file={dump}",
         )  # fmt: skip
         script = _succeed(database, pg_restore, "--verbose", "--file=-", dump)
+        listed = _succeed(database, pg_restore, "--list", dump)
+    _must_be_listed(script, listed)
     return [entry for entry in entries(script) if not entry.name.rpartition(" ")[2].startswith(_OWN)]
+
+
+def _must_be_listed(script: str, listed: str) -> None:
+    """Refuse a dump in which the text of a definition, such as a function's body, passes for a definition of its own.
+
+    It would be run with the rights of the target's master user. Raises `MigrationError`.
+    """
+    known = {each.groups() for each in _LISTED.finditer(listed)}
+    for each in _ENTRY.finditer(script):
+        entry = each["number"], each["class"], each["oid"]
+        if entry not in known:
+            raise MigrationError(
+                f"the text of a definition of the source has lines as pg_restore writes them before the definition "
+                f"{each['name']!r} of type {each['kind']}: alter the text, such as a comment in the body of a "
+                "function, then run this again"
+            )
+        known.remove(entry)
 
 
 def _pattern(schema: str) -> str:
@@ -182,13 +205,14 @@ def _advice(database: Database, said: str) -> str:
 
 def entries(script: str) -> list[Entry]:
     """Split what `pg_restore --verbose` writes at its own comments."""
+    script = _TAIL.sub("", script)
     found = list(_ENTRY.finditer(script))
     ends = [*(each.start() for each in found[1:]), len(script)]
     return [_entry(each, script[each.end() : end]) for each, end in zip(found, ends, strict=True)]
 
 
 def _entry(header: re.Match[str], text: str) -> Entry:
-    statement = _TAIL.sub("", text)
+    statement = text
     while (shorter := _SETTING.sub("", statement)) != statement:
         statement = shorter
     statement, owned = statement.strip(), ""
