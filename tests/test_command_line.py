@@ -130,7 +130,7 @@ def test_an_endpoint_that_is_no_url_is_one_line(url: str, tmp_path: Path) -> Non
     ("account", "line"),
     [
         ("123456789012", "no server has used nowhere: name the --state-dir of one that runs"),
-        ("12", "'12' is no account"),
+        ("12", "'12' is not an account"),
     ],
 )
 def test_credentials_of_no_server_and_of_no_account_are_refused(account: str, line: str) -> None:

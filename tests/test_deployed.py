@@ -197,9 +197,9 @@ def test_files_that_were_written_in_part_are_of_one_target_and_none_is_older_tha
 @pytest.mark.parametrize("phase", ["..", "../../elsewhere", "/elsewhere", ""])
 def test_a_phase_whose_name_leads_elsewhere_is_neither_written_nor_read(phase: str, tmp_path: Path) -> None:
     found = {Target("640000000000", "us-east-1"): {"network": {"VpcId": "vpc"}}}
-    with pytest.raises(UsageError, match="is no name of a phase"):
+    with pytest.raises(UsageError, match="is not the name of a phase"):
         outputs.write_targets(phase, found, tmp_path / "outputs" / "deeper")
-    with pytest.raises(UsageError, match="is no name of a phase"):
+    with pytest.raises(UsageError, match="is not the name of a phase"):
         outputs.find(phase, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -216,7 +216,7 @@ def test_a_file_that_is_no_file_holds_no_command_up_and_hides_no_other_target(tm
 @pytest.mark.parametrize("value", ["null", "NaN", '{"a": 1}', "7"])
 def test_a_flat_file_has_strings_alone(value: str, tmp_path: Path) -> None:
     (tmp_path / outputs.FLAT).write_text(f'{{"vpcId": {value}}}', encoding="utf-8")
-    with pytest.raises(UsageError, match="has vpcId with a value that is no string; write it again by"):
+    with pytest.raises(UsageError, match="has vpcId with a value that is not a string; write it again by"):
         outputs.read_flat(tmp_path / outputs.FLAT)
 
 

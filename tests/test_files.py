@@ -43,7 +43,7 @@ def test_a_file_that_has_come_meanwhile_is_not_created_anew(tmp_path: Path) -> N
 def test_a_pipe_is_not_read_and_is_named_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert command_line.run("it", lambda: files.read_bytes(tmp_path / "pipe"), interrupted="") == 1
-    assert capsys.readouterr().err == f"it: {tmp_path}/pipe: it is no regular file; name another\n"
+    assert capsys.readouterr().err == f"it: {tmp_path}/pipe: it is not a regular file; name another\n"
 
 
 def test_outputs_are_written_by_layer_by_phase_and_flat(tmp_path: Path) -> None:

@@ -336,10 +336,10 @@ def test_nothing_that_is_there_is_overwritten(run: Run, project: Path, tmp_path:
     ("arguments", "said"),
     [
         (["--set", "toling-account=1"], "unknown placeholder 'toling-account', did you mean 'tooling-account'?"),
-        (["--set", "region"], "--set region is no NAME=VALUE"),
-        (["--set", "region=eu-west-1\nx: y"], r"--set region='eu-west-1\nx: y' is no region of the databases"),
-        (["--set", "region=\\1"], r"--set region='\\1' is no region of the databases"),
-        (["--set", 'tooling-account=1"2'], "--set tooling-account='1\"2' is no account that rolls out"),
+        (["--set", "region"], "--set region is not NAME=VALUE"),
+        (["--set", "region=eu-west-1\nx: y"], r"--set region='eu-west-1\nx: y' is not the region of the databases"),
+        (["--set", "region=\\1"], r"--set region='\\1' is not the region of the databases"),
+        (["--set", 'tooling-account=1"2'], "--set tooling-account='1\"2' is not the account that rolls out"),
         (["--set", "cost-center=\x1b[31m"], "--set cost-center has characters that cannot be printed"),
         (
             ["--set", b"cost-center=\xff".decode(errors="surrogateescape")],

@@ -48,12 +48,12 @@ def test_a_value_that_fits_has_no_mistake(value: str, declaration: dict[str, Any
 @pytest.mark.parametrize(
     ("value", "declaration", "mistake"),
     [
-        ("ten", {"Type": "Number"}, "is no number"),
-        ("", {"Type": "Number"}, "is no number"),
-        ("nan", {"Type": "Number"}, "is no number"),
-        ("1_000", {"Type": "Number"}, "is no number"),
-        (" 1", {"Type": "Number"}, "is no number"),
-        ("1,x", {"Type": "List<Number>"}, "is no number"),
+        ("ten", {"Type": "Number"}, "is not a number"),
+        ("", {"Type": "Number"}, "is not a number"),
+        ("nan", {"Type": "Number"}, "is not a number"),
+        ("1_000", {"Type": "Number"}, "is not a number"),
+        (" 1", {"Type": "Number"}, "is not a number"),
+        ("1,x", {"Type": "List<Number>"}, "is not a number"),
         ("1", {"Type": "Number", "MinValue": 2}, "is 1, at least 2 are allowed"),
         ("70000", {"Type": "Number", "MaxValue": "65535"}, "is 70000, at most 65535 are allowed"),
         ("a", {"MinLength": 2}, "has 1 characters, at least 2 are allowed"),

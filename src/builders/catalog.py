@@ -157,7 +157,7 @@ def breaches(
         for other in by_name[name].after:
             if other not in by_name and other not in unbuilt:
                 every = ", ".join(sorted(by_name))
-                yield name, LayerError(f"{name}: AFTER names {other!r}, which is no layer; layers are {every}")
+                yield name, LayerError(f"{name}: AFTER names {other!r}, which is not a layer; layers are {every}")
     yield from _circle(needs(built, by_name.values()))
 
 

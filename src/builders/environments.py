@@ -82,7 +82,7 @@ def read(path: Path, *, within: Path | None = None) -> ParameterFile:
         key, equals, value = item.partition("=") if isinstance(item, str) else ("", "", "")
         if not equals or not key:
             # What stands there is not shown: it may be a password whose key was forgotten.
-            message = f'item {number} is no "Key=Value" string; write "Key=Value" in double quotes'
+            message = f'item {number} is not a "Key=Value" string; write "Key=Value" in double quotes'
             findings.append(Finding("parameter-file", message, str(path), line))
             continue
         if key in entries:

@@ -91,7 +91,7 @@ def _evaluated(
     }
     for name, body in resources.items():
         if not isinstance(body.get("Properties", {}), dict):
-            raise EvaluationError(f"{name} has Properties that are no object")
+            raise EvaluationError(f"{name} has Properties that are not an object")
     outputs, exports = {}, {}
     for name, body in template.get("Outputs", {}).items():
         if scope.holds(body):
@@ -99,7 +99,7 @@ def _evaluated(
             if "Export" in body:
                 export = scope.value(body["Export"]["Name"])
                 if isinstance(export, dict | list):
-                    raise EvaluationError(f"the export of {name} has a name that is no text")
+                    raise EvaluationError(f"the export of {name} has a name that is not a text")
                 exports[str(export)] = outputs[name]
     return Evaluated(resources, outputs, exports, conditions, failed)
 
@@ -208,7 +208,7 @@ class _Scope:
         value = self.value(expression)
         if not isinstance(value, bool):
             raise EvaluationError(
-                f"{expression!r} is no condition; use Fn::Equals, Fn::Not, Fn::And, Fn::Or, Condition"
+                f"{expression!r} is not a condition; use Fn::Equals, Fn::Not, Fn::And, Fn::Or, Condition"
             )
         return value
 

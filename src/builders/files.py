@@ -29,7 +29,7 @@ def read_bytes(path: Path, *, within: Path | None = None) -> bytes:
         _require_regular(path, os.stat(path).st_mode)  # first: to open a device can already move it
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     except (ValueError, RuntimeError) as error:  # a NUL, half a surrogate pair; links that lead to themselves
-        raise UnfitFile(errno.EINVAL, "this is no name of a file; name another", str(path)) from error
+        raise UnfitFile(errno.EINVAL, "this is not the name of a file; name another", str(path)) from error
     with os.fdopen(descriptor, "rb") as stream:
         _require_regular(path, os.fstat(descriptor).st_mode)
         content = stream.read(MOST_BYTES + 1)
@@ -62,7 +62,7 @@ def _require_regular(path: Path, mode: int) -> None:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not stat.S_ISREG(mode):
-        raise UnfitFile(errno.EINVAL, "it is no regular file; name another", str(path))
+        raise UnfitFile(errno.EINVAL, "it is not a regular file; name another", str(path))
 
 
 def replace(path: Path, content: bytes) -> None:

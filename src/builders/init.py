@@ -182,14 +182,14 @@ def _values(given: Sequence[str]) -> Mapping[str, str]:
     for each in given:
         name, equals, value = each.partition("=")
         if not equals or not value:
-            raise UsageError(f"--set {each} is no NAME=VALUE; write for example tooling-account=111122223333")
+            raise UsageError(f"--set {each} is not NAME=VALUE; write, for example, tooling-account=111122223333")
         if name not in _names():
             raise UsageError(unknown_name("placeholder", name, _names()))
         values[name] = _file(value[1:]).rstrip("\n") if value.startswith("@") else value
         if not values[name].replace("\n", "").isprintable():
             raise UsageError(f"--set {name} has characters that cannot be printed; give a value without them")
         if f"<{name}>" in _text("rollout.yaml") and not re.fullmatch(r"[\w-]+", values[name], re.ASCII):
-            raise UsageError(f"--set {name}={values[name]!r} is no {placeholders.note(name).meaning}")
+            raise UsageError(f"--set {name}={values[name]!r} is not the {placeholders.note(name).meaning}")
     return values
 
 

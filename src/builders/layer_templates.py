@@ -70,6 +70,6 @@ def read_template(layer: str, body: str) -> Template:
     except (KeyError, TypeError, AttributeError) as error:
         message = (
             f"the template of {layer} does not say its scope and needs in Metadata.Stackferry, or its Parameters are "
-            f"no object; {_FORM}"
+            f"not an object; {_FORM}"
         )
         raise RolloutError(message) from error

@@ -197,13 +197,13 @@ def read_flat(path: Path) -> dict[str, str]:
         raise UsageError(f"{path} {files.unreadable(error)}") from error
     except (ValueError, RecursionError) as error:
         raise UsageError(
-            f"{path} is no JSON: {error}; write it again by rollout-stacksets outputs or write-outputs"
+            f"{path} is not JSON: {error}; write it again by rollout-stacksets outputs or write-outputs"
         ) from error
     again = "write it again by rollout-stacksets outputs or write-outputs"
     if not isinstance(flat, dict):
-        raise UsageError(f"{path} is no JSON object; {again}")
+        raise UsageError(f"{path} is not a JSON object; {again}")
     if wrong := [name for name, value in flat.items() if not isinstance(value, str)]:
-        raise UsageError(f"{path} has {name_list(wrong)} with a value that is no string; {again}")
+        raise UsageError(f"{path} has {name_list(wrong)} with a value that is not a string; {again}")
     return flat
 
 
@@ -231,7 +231,7 @@ def _folder(phase: str, target: Target, outputs_dir: Path) -> Path:
 def _of_phase(phase: str, outputs_dir: Path) -> Path:
     """The folder of a phase. Raises `UsageError` for a name by which a path would lead elsewhere."""
     if phase in ("", ".", "..") or any(each in phase for each in "/\\\0"):
-        raise UsageError(f"{phase!r} is no name of a phase; give one without slashes, such as dev")
+        raise UsageError(f"{phase!r} is not the name of a phase; give one without slashes, such as dev")
     return outputs_dir / phase
 
 

@@ -175,7 +175,7 @@ def mistakes(value: str, declaration: Mapping[str, Any]) -> Iterator[str]:
 
 def _mistakes_of_one(value: str, kind: str, declaration: Mapping[str, Any]) -> Iterator[str]:
     if kind == "Number" and not _NUMBER.fullmatch(value):
-        yield "is no number"
+        yield "is not a number"
         return
     if kind.startswith("AWS::SSM::Parameter::Value<"):
         kind = "AWS::SSM::Parameter::Name"  # the value names the parameter that holds the value

@@ -99,7 +99,7 @@ def _require_plain(data: Any) -> None:
             if isinstance(node, dict):
                 below += [*node, *node.values()]
                 if not all(isinstance(key, str) for key in node):
-                    raise ValueError("a key is no text")
+                    raise ValueError("a key is not a text")
             elif isinstance(node, list):
                 below += node
             elif isinstance(node, float) and not math.isfinite(node):

@@ -179,7 +179,7 @@ def test_an_import_from_another_scope_is_refused(elsewhere: Scope) -> None:
 
 def test_an_after_that_names_no_layer_is_refused() -> None:
     assert breaches(layer("database", after=("netwrok",)), layer("network")) == [
-        "database: AFTER names 'netwrok', which is no layer; layers are database, network"
+        "database: AFTER names 'netwrok', which is not a layer; layers are database, network"
     ]
 
 
@@ -234,7 +234,7 @@ def test_every_breach_is_reported_and_not_only_the_first() -> None:
     assert breaches(layer("database", imports=(VPC_ID, KEY_ARN), after=("nothing",))) == [
         "database: imports VpcId of network, which network does not export",
         "database: imports KeyArn of foundation, which foundation does not export",
-        "database: AFTER names 'nothing', which is no layer; layers are database",
+        "database: AFTER names 'nothing', which is not a layer; layers are database",
     ]
 
 

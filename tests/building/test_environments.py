@@ -56,7 +56,7 @@ def test_a_key_that_is_given_twice_is_found_and_the_last_counts(path: Path) -> N
 @pytest.mark.parametrize("item", ['"A"', '"=1"', "1", "null", '{"A": "1"}', '["A=1"]', '""'])
 def test_an_item_that_is_no_key_and_value_is_found_and_the_others_count(path: Path, item: str) -> None:
     path.write_text(f'["B=1",\n{item},\n"C=2"]', encoding="utf-8")
-    message = 'item 2 is no "Key=Value" string; write "Key=Value" in double quotes'
+    message = 'item 2 is not a "Key=Value" string; write "Key=Value" in double quotes'
     assert found(path) == [("parameter-file", 2, message)]
     assert environments.read(path).values == {"B": "1", "C": "2"}
 

@@ -99,6 +99,6 @@ def test_the_key_of_a_package_that_was_made_elsewhere_is_neither_stale_nor_repla
 @pytest.mark.parametrize("destination", ["my-bucket", "=my-bucket", "eu-central-1="])
 def test_a_destination_of_another_form_is_refused_before_anything_is_sent(project: Path, destination: str) -> None:
     asked: list[str] = []
-    with pytest.raises(UsageError, match="is no region=bucket"):
+    with pytest.raises(UsageError, match="is not region=bucket"):
         packages.upload({}, ["eu-central-1=fine", destination], project / "environments", asked.append)  # type: ignore[arg-type]
     assert not asked

@@ -91,7 +91,7 @@ def test_a_table_has_large_values_of_its_own() -> None:
         (json.dumps({"rules": [rule(), rule()]}), "Duplicate rule-id"),
         (json.dumps({"rules": [rule(action="take")]}), "Invalid rule-action 'take'"),
         (json.dumps({"rules": [rule(), {**rule(number=2), "rule-type": "wish"}]}), "Invalid rule-type 'wish'"),
-        (json.dumps({"rules": [rule(), transformation("column", "change-data-type")]}), "no transformation that"),
+        (json.dumps({"rules": [rule(), transformation("column", "change-data-type")]}), "is a transformation that"),
         (json.dumps({"rules": [{**rule(), "filters": [{"filter-type": "source"}]}]}), "filters of the source"),
         (json.dumps({"rules": [{**rule(), "object-locator": {}}]}), "no schema-name"),
     ],
@@ -112,7 +112,7 @@ def test_what_the_settings_leave_out_has_the_default_of_dms() -> None:
     ("text", "reason"),
     [
         ("nonsense", "Invalid task settings JSON"),
-        ("[]", "it is no object"),
+        ("[]", "it is not an object"),
         ('{"FullLoad": {}}', "unknown section FullLoad"),
         ('{"FullLoadSettings": {"CommitRte": 5}}', "FullLoadSettings has no setting CommitRte"),
         ('{"FullLoadSettings": {"CommitRate": "5"}}', "CommitRate is '5', not of type int"),

@@ -339,7 +339,7 @@ def test_the_way_back_begins_where_its_start_says_and_writes_past_triggers_as_a_
 
 @pytest.mark.parametrize(
     ("start", "reason"),
-    [(None, "without a CdcStartPosition"), ("yesterday", "no log sequence number"), ("0/0", "does not exist")],
+    [(None, "without a CdcStartPosition"), ("yesterday", "is not a log sequence number"), ("0/0", "does not exist")],
 )
 def test_a_given_slot_needs_to_be_there_with_a_position(pair: Pair, start: str | None, reason: str) -> None:
     pair.both("CREATE TABLE payments.t (id int PRIMARY KEY)")

@@ -208,9 +208,9 @@ def test_a_fault_that_cannot_be_is_refused_with_the_kinds_that_there_are(faulty:
 @pytest.mark.parametrize(
     ("fault", "error"),
     [
-        ({"kind": "throttle", "opration": "List*"}, "'opration' is no key of a fault of kind throttle; it takes kind, "
-         "count, struck, service, operation, account"),
-        ({"kind": "slow-stack", "operation": "CreateStack"}, "'operation' is no key of a fault of kind slow-stack"),
+        ({"kind": "throttle", "opration": "List*"}, "'opration' is not a key of a fault of kind throttle; it takes "
+         "kind, count, struck, service, operation, account"),
+        ({"kind": "slow-stack", "operation": "CreateStack"}, "'operation' is not a key of a fault of kind slow-stack"),
         ({"kind": "slow", "seconds": "two"}, "seconds is 'two'; give a number"),
     ],
 )  # fmt: skip

@@ -156,7 +156,7 @@ def test_a_name_of_no_finding_is_refused_and_nothing_is_kept(both: Pair) -> None
 def test_a_file_that_is_no_list_of_accepted_findings_is_refused(both: Pair, tmp_path: Path) -> None:
     broken = tmp_path / "accepted.json"
     broken.write_text('{"a": 1}')
-    with pytest.raises(UsageError, match="is no list of accepted findings"):
+    with pytest.raises(UsageError, match="is not a list of accepted findings"):
         run(both, accepted_file=broken)
 
 

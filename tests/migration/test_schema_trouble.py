@@ -212,7 +212,7 @@ def test_what_a_superuser_owns_in_the_source_belongs_to_the_master_user(made: Ca
     outcome = carry(both)
     assert outcome.is_whole
     assert [str(each) for each in outcome.left_out] == [
-        f"OWNER rdsadmin: it is no role of the application: what it owns belongs to {MASTER}"
+        f"OWNER rdsadmin: it is not a role of the application: what it owns belongs to {MASTER}"
     ]
     with both.database("target") as target:
         owners = target.run("SELECT relname::text, pg_get_userbyid(relowner)::text FROM pg_class WHERE relkind = 'r'"

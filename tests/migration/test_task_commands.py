@@ -344,7 +344,7 @@ def test_a_phase_without_a_task_names_what_to_deploy(run: Run, outputs_dir: Path
 def test_outputs_that_are_no_json_are_named(run: Run, outputs_dir: Path) -> None:
     (outputs_dir / "dev" / "flat-outputs.json").write_text("{")
     answer = run("status")
-    assert (answer.code, "flat-outputs.json is no JSON" in answer.complaint) == (2, True)
+    assert (answer.code, "flat-outputs.json is not JSON" in answer.complaint) == (2, True)
 
 
 @pytest.mark.parametrize("words", [["begin"], ["start", "--until", "tomorrow"], ["start", "--timeout", "-1"]])

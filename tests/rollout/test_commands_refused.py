@@ -116,7 +116,7 @@ def test_a_forged_run_is_not_continued_although_an_operation_of_it_is_known(
         (["plan", *PHASE, "--acknowledge", "database/Nothing"], 2, "the plan blocks on no such thing"),
         (["apply", *PHASE, "--poll", "0"], 2, "Invalid value for '--poll'"),
         (["apply", *PHASE, "--no-check", "missing.json"], 2, "missing.json: the plan cannot be read"),
-        (["apply", *PHASE, "--no-check", "/dev/null"], 2, "/dev/null: the plan cannot be read: it is no regular file"),
+        (["apply", *PHASE, "--no-check", "/dev/null"], 2, "/dev/null: the plan cannot be read: it is not a regular"),
         (["frobnicate"], 2, "No such command 'frobnicate'"),
         (["resume", *PHASE], 1, "no rollout of dev is under way"),
         (["rollback", *PHASE], 1, "no earlier release that ended well"),

@@ -142,7 +142,7 @@ def test_a_unit_without_accounts_is_refused() -> None:
 def test_a_canary_outside_of_the_units_is_refused_once_their_accounts_are_known() -> None:
     waves = [{"name": "canary", "accounts": ["444444444444"]}, {"name": "rest", "rest": True}]
     with pytest.raises(
-        RolloutFileError, match=r"phases.dev.waves\[0\].accounts\[0\]: account 444444444444 is no target"
+        RolloutFileError, match=r"phases.dev.waves\[0\].accounts\[0\]: account 444444444444 is not a target"
     ):
         phase([made("network")], {**UNITS, "waves": waves}, members=MEMBERS)
 
@@ -168,7 +168,7 @@ def test_two_phases_with_one_suffix_are_refused(tmp_path: Path) -> None:
 def test_a_mistake_in_the_form_of_the_parameter_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "dev.json").write_text('["EnvironmentSuffix=dev",\n"nonsense"]', encoding="utf-8")
     file = rollout().located(tmp_path / "rollout.yaml")
-    with pytest.raises(RolloutFileError, match=r'dev.json, line 2: item 2 is no "Key=Value" string'):
+    with pytest.raises(RolloutFileError, match=r'dev.json, line 2: item 2 is not a "Key=Value" string'):
         desired_state(file, "dev", {"network": made("network")}, SharedOutputs())
 
 

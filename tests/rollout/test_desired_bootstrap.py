@@ -177,7 +177,7 @@ def test_what_is_wrong_is_reported_at_once(files: Path) -> None:
     assert str(caught.value).splitlines() == [
         f"{where}, network.region_parameters.eu-west-1.Vlam: Vlam is a parameter of no layer here, so it would be "
         "dropped in silence; did you mean Vlan?",
-        f"{where}, network.region_parameters.eu-west-1.Asn: Asn='many' is no number (shared_network)",
+        f"{where}, network.region_parameters.eu-west-1.Asn: Asn='many' is not a number (shared_network)",
         "999999999999/us-east-1: Asn has no value, and no default in shared_network; give it in "
         f"{files}/network.json, or in {where} under network.region_parameters: its layers say no more",
         "999999999999/eu-west-1 and 999999999999/us-east-1: Vlan has no value, and no default in shared_network; give "

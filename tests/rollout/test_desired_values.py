@@ -159,7 +159,7 @@ def test_a_wrong_value_is_reported_once_with_its_source_and_its_layers() -> None
     port = {"Port": {"Type": "Number", "MinValue": 1150, "Default": 5432}}
     layers = [made("network", port), made("database", port)]
     assert mistakes(layers, {"region_parameters": {FAR: {"Port": "80"}}}, {"Port": "web"}) == [
-        "dev.json, line 4, Port: Port='web' is no number (database, network)",
+        "dev.json, line 4, Port: Port='web' is not a number (database, network)",
         "rollout.yaml, phases.dev.region_parameters.eu-west-1.Port: Port='80' is 80, at least 1150 are allowed "
         "(database, network)",
     ]

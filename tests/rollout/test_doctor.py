@@ -779,7 +779,7 @@ def test_secrets_that_are_not_there_or_about_to_go_are_found(administrator: Admi
 
 def test_a_zone_of_another_region_is_found(phase: CheckedPhase) -> None:
     (finding,) = found(placed(phase, ZoneId1="use1-az2", ZoneId2="euw1-az1"), "zones")
-    assert (finding.severity, finding.what) == (Severity.ERROR, "euw1-az1 is no zone of us-east-1 for the account")
+    assert (finding.severity, finding.what) == (Severity.ERROR, "us-east-1 has no zone euw1-az1 for the account")
 
 
 def test_an_interface_with_the_default_group_of_the_phase_s_vpc_is_found(

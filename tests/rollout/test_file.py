@@ -61,23 +61,23 @@ WRONG = {
     ),
     "broken YAML": (
         "tooling: [\n",
-        ["rollout.yaml, line 2: the file is no YAML: expected the node content, but found '<stream end>'"],
+        ["rollout.yaml, line 2: the file is not YAML: expected the node content, but found '<stream end>'"],
     ),
     "two documents": (
         f"{DEV}---\na: b\n",
-        ["rollout.yaml, line 9: the file is no YAML: but found another document"],
+        ["rollout.yaml, line 9: the file is not YAML: but found another document"],
     ),
     "a version of YAML that does not exist": (
         "%YAML 1.3\n---\na: b\n",
-        ["rollout.yaml: the file is no YAML: version minor part can only be 2 or 1, got (1, 3)"],
+        ["rollout.yaml: the file is not YAML: version minor part can only be 2 or 1, got (1, 3)"],
     ),
     "a character that does not exist": (
         'a: "\\U00110000"\n',
-        ["rollout.yaml: the file is no YAML: chr() arg not in range(0x110000)"],
+        ["rollout.yaml: the file is not YAML: chr() arg not in range(0x110000)"],
     ),
     "a control character": (
         "a: b\nc: \x07\n",
-        ["rollout.yaml, line 2: the file is no YAML: special characters are not allowed"],
+        ["rollout.yaml, line 2: the file is not YAML: special characters are not allowed"],
     ),
     "keys that are missing": (
         "deploy_role: Deployer\n",
@@ -88,18 +88,18 @@ WRONG = {
     ),
     "a key that is misspelt": (
         f"{DEV}    leaveout: [rotation]\n",
-        ["rollout.yaml, line 9, phases.dev.leaveout: is no key of this file; did you mean leave_out?"],
+        ["rollout.yaml, line 9, phases.dev.leaveout: is not a key of this file; did you mean leave_out?"],
     ),
     "a key that is like none": (
         f"{DEV}xyzzy: 1\n",
         [
-            "rollout.yaml, line 9, xyzzy: is no key of this file; keys here are deploy_role, deploy_roles, network, "
+            "rollout.yaml, line 9, xyzzy: is not a key of this file; keys here are deploy_role, deploy_roles, network, "
             "phases, stacksets, tooling"
         ],
     ),
     "a key that is misspelt in a wave": (
         f"{DEV}    waves: [{{name: all, rest: true, bakes: 10m}}]\n",
-        ["rollout.yaml, line 9, phases.dev.waves[0].bakes: is no key of this file; did you mean bake?"],
+        ["rollout.yaml, line 9, phases.dev.waves[0].bakes: is not a key of this file; did you mean bake?"],
     ),
     "a key twice": (
         f"{DEV}    regions: [us-east-1]\n",
@@ -148,16 +148,16 @@ WRONG = {
     "an account id that is too short": (
         f'{HEAD}    targets: {{accounts: ["1234"]}}\n    regions: [us-east-1]\n',
         [
-            "rollout.yaml, line 7, phases.dev.targets.accounts[0]: '1234' is no account id; give its twelve digits in "
-            'quotes, such as "111111111111"'
+            "rollout.yaml, line 7, phases.dev.targets.accounts[0]: '1234' is not an account id; give its twelve digits "
+            'in quotes, such as "111111111111"'
         ],
     ),
     "an account id that is wrong in the targets and right in a wave": (
         f'{HEAD}    targets: {{accounts: ["1234"]}}\n    regions: [us-east-1]\n'
         '    waves: [{name: canary, accounts: ["111111111111"]}, {name: rest, rest: true}]\n',
         [
-            "rollout.yaml, line 7, phases.dev.targets.accounts[0]: '1234' is no account id; give its twelve digits in "
-            'quotes, such as "111111111111"'
+            "rollout.yaml, line 7, phases.dev.targets.accounts[0]: '1234' is not an account id; give its twelve digits "
+            'in quotes, such as "111111111111"'
         ],
     ),
     "an account twice": (
@@ -182,13 +182,13 @@ WRONG = {
     "a unit that is none": (
         f"{HEAD}    targets: {{organizational_units: [Workloads]}}\n    regions: [us-east-1]\n",
         [
-            "rollout.yaml, line 7, phases.dev.targets.organizational_units[0]: 'Workloads' is no organizational unit; "
-            "give its id, such as ou-ab12-cdef3456, or the root's"
+            "rollout.yaml, line 7, phases.dev.targets.organizational_units[0]: 'Workloads' is not an organizational "
+            "unit; give its id, such as ou-ab12-cdef3456, or the root's"
         ],
     ),
     "a region that is misspelt": (
         f'{HEAD}    targets: {{accounts: ["111111111111"]}}\n    regions:\n      - us-east-1\n      - eu-wst-1\n',
-        ["rollout.yaml, line 10, phases.dev.regions[1]: 'eu-wst-1' is no region that AWS has; did you mean eu-west-1?"],
+        ["rollout.yaml, line 10, phases.dev.regions[1]: 'eu-wst-1' is not a region of AWS; did you mean eu-west-1?"],
     ),
     "a region of AWS China": (
         f'{HEAD}    targets: {{accounts: ["111111111111"]}}\n    regions: [us-east-1, cn-north-1]\n',
@@ -208,15 +208,15 @@ WRONG = {
     "a phase with a bad name": (
         DEV.replace("  dev:", "  Dev_1:"),
         [
-            "rollout.yaml, line 5, phases.Dev_1: 'Dev_1' is no phase's name; use up to 16 lower-case letters and "
+            "rollout.yaml, line 5, phases.Dev_1: 'Dev_1' is not a phase's name; use up to 16 lower-case letters and "
             "digits, joined by hyphens"
         ],
     ),
     "a role by its ARN": (
         f"{DEV}deploy_role: arn:aws:iam::111111111111:role/Deployer\n",
         [
-            "rollout.yaml, line 9, deploy_role: 'arn:aws:iam::111111111111:role/Deployer' is no role's name; give the "
-            "name alone, not its ARN"
+            "rollout.yaml, line 9, deploy_role: 'arn:aws:iam::111111111111:role/Deployer' is not a role's name; give "
+            "the name alone, not its ARN"
         ],
     ),
     "a permission model that is none": (
@@ -254,7 +254,7 @@ WRONG = {
     "values for an account that is no target": (
         f'{DEV}    account_parameters: {{"333333333333": {{MultiAZ: true}}}}\n',
         [
-            "rollout.yaml, line 9, phases.dev.account_parameters.333333333333: account 333333333333 is no target of "
+            "rollout.yaml, line 9, phases.dev.account_parameters.333333333333: account 333333333333 is not a target of "
             "the phase; add it to targets, or take its values out"
         ],
     ),
@@ -263,15 +263,15 @@ WRONG = {
         [
             "rollout.yaml, line 9, phases.dev.place_parameters.333333333333/us-west-2: the phase is not in us-west-2; "
             "its regions are us-east-1, eu-west-1",
-            "rollout.yaml, line 9, phases.dev.place_parameters.333333333333/us-west-2: account 333333333333 is no "
-            "target of the phase; add it to targets",
+            "rollout.yaml, line 9, phases.dev.place_parameters.333333333333/us-west-2: account 333333333333 is not "
+            "a target of the phase; add it to targets",
         ],
     ),
     "values for a target that is none": (
         f"{DEV}    place_parameters: {{eu-west-1: {{MultiAZ: true}}}}\n",
         [
-            "rollout.yaml, line 9, phases.dev.place_parameters.eu-west-1: 'eu-west-1' is no target; write an account "
-            'and a region, such as "111111111111/eu-west-1"'
+            "rollout.yaml, line 9, phases.dev.place_parameters.eu-west-1: 'eu-west-1' is not a target; write an "
+            'account and a region, such as "111111111111/eu-west-1"'
         ],
     ),
     "shared values for a region that no phase has": (
@@ -328,8 +328,8 @@ WRONG = {
     "a duration that is none": (
         f"{DEV}    waves: [{{name: all, rest: true, bake: soon}}]\n",
         [
-            "rollout.yaml, line 9, phases.dev.waves[0].bake: 'soon' is no duration; write a number and its unit, such "
-            "as 90s, 10m or 1h"
+            "rollout.yaml, line 9, phases.dev.waves[0].bake: 'soon' is not a duration; write a number and its unit, "
+            "such as 90s, 10m or 1h"
         ],
     ),
     "a bake time of months": (
@@ -348,7 +348,7 @@ WRONG = {
     "a canary of another phase": (
         f'{DEV}    waves: [{{name: canary, accounts: ["333333333333"]}}, {{name: rest, rest: true}}]\n',
         [
-            "rollout.yaml, line 9, phases.dev.waves[0].accounts[0]: account 333333333333 is no target of the phase; "
+            "rollout.yaml, line 9, phases.dev.waves[0].accounts[0]: account 333333333333 is not a target of the phase; "
             "add it to targets or take it out"
         ],
     ),
@@ -413,8 +413,8 @@ WRONG = {
     "a share that is none": (
         f"{DEV}    concurrency: {{failure_tolerance: some}}\n",
         [
-            "rollout.yaml, line 9, phases.dev.concurrency.failure_tolerance: 'some' is no share of accounts; write a "
-            "number such as 5 or a percentage such as 25%"
+            "rollout.yaml, line 9, phases.dev.concurrency.failure_tolerance: 'some' is not a share of accounts; write "
+            "a number such as 5 or a percentage such as 25%"
         ],
     ),
     "a tolerance of every account": (
@@ -450,13 +450,12 @@ WRONG = {
             "rollout.yaml, line 1, tooling.parameters: is missing; add it",
             'rollout.yaml, line 2, tooling.account: quote account ids: write "888888888888", or YAML reads a number '
             "and drops leading zeros",
-            "rollout.yaml, line 7, phases.dev.regions[0]: 'eu-wset-1' is no region that AWS has; did you mean "
-            "eu-west-1?",
+            "rollout.yaml, line 7, phases.dev.regions[0]: 'eu-wset-1' is not a region of AWS; did you mean eu-west-1?",
             "rollout.yaml, line 8, phases.dev.parameters.SourcePort: YAML reads 0x10 as a number; put it in quotes: "
             '"0x10"',
             "rollout.yaml, line 9, phases.dev.waves: no wave takes the accounts that are left; end with {name: rest, "
             "rest: true}",
-            "rollout.yaml, line 10, phases.dev.leaveout: is no key of this file; did you mean leave_out?",
+            "rollout.yaml, line 10, phases.dev.leaveout: is not a key of this file; did you mean leave_out?",
             "rollout.yaml, line 13, phases.prod.targets: gives nothing; give exactly one of accounts, accounts_file, "
             "organizational_units",
         ],

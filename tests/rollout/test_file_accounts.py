@@ -49,8 +49,8 @@ def test_a_file_of_accounts_gives_them_in_its_order(rollout: Path, content: str)
 WRONG = {
     "a word": (
         b"111111111111\nhello\n",
-        ", line 2, phases.prod.targets.accounts_file: this is no account id; give its twelve digits in quotes, such as "
-        '"111111111111"',
+        ", line 2, phases.prod.targets.accounts_file: this is not an account id; give its twelve digits in quotes, "
+        'such as "111111111111"',
     ),
     "an account twice": (
         b"111111111111\n111111111111\n",
@@ -58,12 +58,12 @@ WRONG = {
     ),
     "JSON that is none": (
         b'["111111111111"',
-        ", phases.prod.targets.accounts_file: begins as a JSON list and is none; write one account id a line, or a "
-        'JSON list such as ["111111111111"]',
+        ", phases.prod.targets.accounts_file: begins like a JSON list and is not one; write one account id a line, or "
+        'a JSON list such as ["111111111111"]',
     ),
     "a JSON number": (
         b"[111111111111]",
-        ", phases.prod.targets.accounts_file: item 1 is no text; quote account ids",
+        ", phases.prod.targets.accounts_file: item 1 is not a text; quote account ids",
     ),
 }
 

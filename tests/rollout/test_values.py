@@ -113,7 +113,7 @@ def test_values_with_a_mistake_are_refused_again(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for _ in range(2):
-        with pytest.raises(RolloutFileError, match="SourcePort='none' is no number"):
+        with pytest.raises(RolloutFileError, match="SourcePort='none' is not a number"):
             require_sound(values({"dev": {"SourcePort": "none"}}))
 
 

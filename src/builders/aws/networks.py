@@ -189,7 +189,7 @@ def zone_problem(session: Session, needs: ZoneNeeds) -> tuple[str, str] | None:
     ids = zone_ids(session)
     unknown = sorted(needs.chosen - set(ids.values()))
     if unknown:
-        what = f"{', '.join(unknown)} is no zone of {session.region} for the account"
+        what = f"{session.region} has no zone {', '.join(unknown)} for the account"
         return what, f"{_CHOOSE} among {', '.join(sorted(ids.values()))}"
     own = needs.chosen or {ids[name] for name in sorted(ids)[: len(needs.names)]}
     if not own:

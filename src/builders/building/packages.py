@@ -164,5 +164,5 @@ def _fill_in(path: Path, keys: Mapping[str, str]) -> None:
 def _region_and_bucket(destination: str) -> tuple[str, str]:
     region, equals, bucket = destination.partition("=")
     if not equals or not region or not bucket:
-        raise UsageError(f"--upload {destination} is no region=bucket; write for example eu-central-1=my-artifacts")
+        raise UsageError(f"--upload {destination} is not region=bucket; write, for example, eu-central-1=my-artifacts")
     return region, bucket

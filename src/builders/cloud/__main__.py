@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _print_credentials(state_directory: Path, account: str) -> None:
     """Print what a shell evaluates, as `aws configure export-credentials --format env` does."""
     if not re.fullmatch(r"\d{12}", account, re.ASCII):
-        raise CloudError(f"{account!r} is no account: give its 12 digits")
+        raise CloudError(f"{account!r} is not an account: give its 12 digits")
     if not state_directory.is_dir():
         raise CloudError(f"no server has used {state_directory}: name the --state-dir of one that runs")
     try:

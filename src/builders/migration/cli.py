@@ -34,7 +34,7 @@ class Address(click.ParamType[tuple[str, int]]):
             return value
         host, colon, port = str(value).rpartition(":")
         if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
-            self.fail(f"{value!r} is no HOST:PORT such as 127.0.0.1:15432", param, ctx)
+            self.fail(f"{value!r} is not HOST:PORT, such as 127.0.0.1:15432", param, ctx)
         return host.strip("[]"), int(port)
 
 

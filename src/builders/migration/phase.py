@@ -278,7 +278,8 @@ def secret_of_user(session: Session, arn: str) -> Mapping[str, Any]:
         secret = json.loads(value)
         missing = [name for name in ("username", "password", "host", "port") if not secret.get(name)]
     except (ValueError, AttributeError, RecursionError):
-        raise MigrationError(f"the secret {arn} is no JSON object; it needs username, password, host, port") from None
+        wanted = "it needs username, password, host, port"
+        raise MigrationError(f"the secret {arn} is not a JSON object; {wanted}") from None
     if missing or not str(secret["port"]).isdecimal():
         raise MigrationError(f"the secret {arn} lacks {', '.join(missing) or 'a number as port'}")
     found: Mapping[str, Any] = secret

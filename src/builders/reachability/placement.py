@@ -40,7 +40,7 @@ def _subnets(topology: Topology, demands: Demands) -> Iterator[Finding]:
     found = [(name, subnet) for name, subnet in subnets if subnet.zone]
     for name, subnet in found:
         if not re.fullmatch(rf"{demands.region}[a-z]|[a-z]+\d-az\d", subnet.zone):
-            yield Finding(EVERY_FLOW, f"subnet {name}", f"{subnet.zone} is no zone of {demands.region}")
+            yield Finding(EVERY_FLOW, f"subnet {name}", f"{subnet.zone} is not a zone of {demands.region}")
     for (one, first), (other, second) in itertools.combinations(found, 2):
         alike = len({reference(one), reference(other)} & topology.of_gateway) != 1
         if alike and first.zone == second.zone:

@@ -156,7 +156,7 @@ def _rule(rule: Mapping[str, Any]) -> Rule:
     if kind == "selection" and action not in _SELECTIONS:
         raise invalid(f"Invalid rule-action {action!r} of a selection rule: it is {', '.join(_SELECTIONS)}")
     if kind == "transformation" and action not in _ACTIONS.get(str(rule.get("rule-target")), ()):
-        raise invalid(f"{rule.get('rule-target')}: {action} is no transformation that the embedded cloud carries out")
+        raise invalid(f"{rule.get('rule-target')}: {action} is a transformation that the embedded cloud does not make")
     if kind not in ("selection", "transformation", "table-settings"):
         raise invalid(f"Invalid rule-type {kind!r}")
     if rule.get("filters"):

@@ -261,7 +261,7 @@ class _Run:
         try:
             return capture.position(text)
         except ValueError as error:
-            raise TaskStopped(f"CdcStartPosition {text} is no log sequence number such as 4AF/B00000D0") from error
+            raise TaskStopped(f"CdcStartPosition {text} is not a log sequence number, such as 4AF/B00000D0") from error
 
     def say_running(self) -> None:
         """Tell that the task runs."""

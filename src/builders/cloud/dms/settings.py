@@ -44,7 +44,7 @@ def read(text: str | None) -> Settings:
     except ValueError as error:
         raise invalid(f"Invalid task settings JSON: {error}") from error
     if not isinstance(given, dict):
-        raise invalid("Invalid task settings JSON: it is no object")
+        raise invalid("Invalid task settings JSON: it is not an object")
     for section, values in given.items():
         _check(section, values)
     return Settings({section: {**known, **(given.get(section) or {})} for section, known in DEFAULTS.items()})

@@ -188,7 +188,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     def work() -> None:
         if not (options.state_dir / "ca.pem").exists():
-            raise CloudError(f"{options.state_dir} is no state directory of an embedded cloud; start that first")
+            raise CloudError(f"{options.state_dir} is not the state directory of an embedded cloud; start that first")
         name, port = options.database_name, options.port
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         with (

@@ -159,7 +159,7 @@ def _mistake(fault: Mapping[str, Json]) -> str:
     allowed = ("kind", "count", "struck", *_KINDS[kind])
     unknown = [key for key in fault if key not in allowed]
     if unknown:
-        return f"{unknown[0]!r} is no key of a fault of kind {kind}; it takes {', '.join(allowed)}"
+        return f"{unknown[0]!r} is not a key of a fault of kind {kind}; it takes {', '.join(allowed)}"
     for key in ("count", "seconds", "status"):
         if not isinstance(fault.get(key, 0), int | float):
             return f"{key} is {fault[key]!r}; give a number"

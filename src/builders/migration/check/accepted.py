@@ -48,7 +48,7 @@ def in_file(path: Path) -> list[Acceptance]:
     except OSError as error:
         raise UsageError(f"{path} {files.unreadable(error)}") from error
     except (ValueError, TypeError, RecursionError) as error:
-        raise UsageError(f"{path} is no list of accepted findings, as --accept writes it: {error}") from None
+        raise UsageError(f"{path} is not a list of accepted findings as --accept writes it: {error}") from None
 
 
 def accept_in_target(target: Database, names: Iterable[str], caller: str) -> None:

@@ -179,7 +179,7 @@ _CODE = (
     ),
     Hazard(
         "function-of-a-superuser", Severity.LOSES, "A function runs with the rights of a superuser",
-        "on the target its owner {owner} is no superuser: it can do less, or fails",
+        "on the target its owner {owner} is not a superuser: it can do less, or fails",
         "ALTER FUNCTION {object} OWNER TO ...; -- to a role that has just what it needs", RDS_SUPERUSER,
         _programs("p.prosecdef AND r.rolsuper"),
     ),

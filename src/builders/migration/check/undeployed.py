@@ -68,5 +68,5 @@ def rules_of(text: str) -> Iterable[Mapping[str, Any]]:
         if all(isinstance(rule, dict) for rule in rules):
             return list(rules)
     raise UsageError(
-        "--table-rules is no list of rules as docs/migration.md shows them: JSON objects, joined by commas"
+        "--table-rules is not a list of rules as docs/migration.md shows them: JSON objects, joined by commas"
     )

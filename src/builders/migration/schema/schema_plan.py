@@ -197,7 +197,7 @@ def plan(source: Database, target: Database, schemas: Sequence[str], users: User
     planned.softened = [each[0] for each in moments.softenings(source, planned.schemas)]
     carried = {role.name for role in planned.roles}
     planned.left_out += [
-        Noted("OWNER", owner, f"it is no role of the application: what it owns belongs to {target.login.username}")
+        Noted("OWNER", owner, f"it is not a role of the application: what it owns belongs to {target.login.username}")
         for owner in sorted({each.owner for each in planned.entries if each.owned} - carried)
     ]
     planned.left_out += [Noted(*row) for row in source.run(_NOT_CARRIED)]

@@ -240,7 +240,7 @@ def delegated_administrator(phase: CheckedPhase) -> Iterator[Finding]:
     if own not in administrators:
         command = f"register-delegated-administrator --account-id {own} --service-principal {STACKSETS}"
         remedy = f"in the management account: `aws organizations {command}`"
-        yield Finding(Severity.ERROR, f"{own} is no delegated administrator of StackSets", remedy)
+        yield Finding(Severity.ERROR, f"{own} is not a delegated administrator of StackSets", remedy)
 
 
 def accounts(phase: CheckedPhase) -> Iterator[Finding]:

@@ -92,7 +92,7 @@ class Document:
         except YAMLError as error:
             found.mistakes.append(_syntax_mistake(error, text))
         except (ValueError, AssertionError) as error:  # a character, or a version of YAML, that does not exist
-            found._wrong((), f"the file is no YAML: {error}")
+            found._wrong((), f"the file is not YAML: {error}")
         return found
 
     def _value(self, node: Node, path: KeyPath) -> Any:
@@ -206,7 +206,7 @@ def _syntax_mistake(error: YAMLError, text: str) -> Mistake:
     line = at.line + 1 if at else text.count("\n", 0, position) + 1 if isinstance(position, int) else None
     if "'\\t'" in problem:
         return Mistake((), "there is a tab where YAML needs spaces; indent with two spaces", line)
-    return Mistake((), f"the file is no YAML: {problem}", line)
+    return Mistake((), f"the file is not YAML: {problem}", line)
 
 
 def _line(node: Node) -> int:

@@ -98,12 +98,12 @@ def _account_ids(folder: Path, name: str, path: KeyPath) -> tuple[tuple[str, ...
         try:
             words = [(item, None) for item in json.loads(text)]
         except (ValueError, RecursionError):
-            return (), [Mistake(path, f"begins as a JSON list and is none; {_ACCOUNTS_FORM}", file=str(file))]
+            return (), [Mistake(path, f"begins like a JSON list and is not one; {_ACCOUNTS_FORM}", file=str(file))]
     mistakes = []
     seen: set[str] = set()
     for number, (word, line) in enumerate(words, start=1):
         if not isinstance(word, str):
-            return (), [Mistake(path, f"item {number} is no text; quote account ids", file=str(file))]
+            return (), [Mistake(path, f"item {number} is not a text; quote account ids", file=str(file))]
         if not re.fullmatch(ACCOUNT, word):
             mistakes.append(Mistake(path, f"this {PATTERN_SENTENCES[ACCOUNT]}", line, str(file)))
         elif word in seen:
@@ -151,7 +151,7 @@ def _unknown_key(path: KeyPath) -> str:
             model = _model_in(model.model_fields[str(part)].annotation) or model
     known = sorted(model.model_fields)
     close = suggestion(str(path[-1]), known)
-    return "is no key of this file; " + (f"did you mean {close}?" if close else f"keys here are {', '.join(known)}")
+    return "is not a key of this file; " + (f"did you mean {close}?" if close else f"keys here are {', '.join(known)}")
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
@@ -253,7 +253,7 @@ def _repeated(values: Sequence[str], path: tuple[str, ...]) -> Iterator[Mistake]
 def _unused_parameters(phase: PhaseConfig, accounts: frozenset[str] | None) -> Iterator[Mistake]:
     """Parameters of targets that the phase does not have would be dropped in silence."""
     not_in = "the phase is not in {}; its regions are " + ", ".join(phase.regions)
-    no_target = "account {} is no target of the phase; add it to targets"
+    no_target = "account {} is not a target of the phase; add it to targets"
     for region in phase.region_parameters:
         if region not in phase.regions:
             yield Mistake(("region_parameters", region), not_in.format(region))
@@ -280,7 +280,7 @@ def wave_mistakes(waves: Sequence[WaveConfig], accounts: Collection[str] | None)
                 yield Mistake(here, f"account {account} is in wave {seen[account]} already; name it once")
             seen[account] = wave.name
             if accounts is not None and account not in accounts:
-                yield Mistake(here, f"account {account} is no target of the phase; add it to targets or take it out")
+                yield Mistake(here, f"account {account} is not a target of the phase; add it to targets or take it out")
     for name, times in Counter(wave.name for wave in waves).items():
         if times > 1:
             yield Mistake(("waves",), f"{times} waves are called {name}; give each a name of its own")

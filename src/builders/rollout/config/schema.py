@@ -28,12 +28,12 @@ _ROLE = "^([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,64}$"
 """IAM API reference, "CreateRole"; a role's path may come before its name."""
 
 PATTERN_SENTENCES = {
-    ACCOUNT: 'is no account id; give its twelve digits in quotes, such as "111111111111"',
-    _TARGET: 'is no target; write an account and a region, such as "111111111111/eu-west-1"',
-    _UNIT: "is no organizational unit; give its id, such as ou-ab12-cdef3456, or the root's",
-    _ROLE: "is no role's name; give the name alone, not its ARN",
+    ACCOUNT: 'is not an account id; give its twelve digits in quotes, such as "111111111111"',
+    _TARGET: 'is not a target; write an account and a region, such as "111111111111/eu-west-1"',
+    _UNIT: "is not an organizational unit; give its id, such as ou-ab12-cdef3456, or the root's",
+    _ROLE: "is not a role's name; give the name alone, not its ARN",
     PHASE_PATTERN: (
-        f"is no phase's name; use up to {SUFFIX_MAX_LENGTH} lower-case letters and digits, joined by hyphens"
+        f"is not a phase's name; use up to {SUFFIX_MAX_LENGTH} lower-case letters and digits, joined by hyphens"
     ),
 }
 """Messages about a value that does not match a pattern."""
@@ -48,7 +48,7 @@ def _region(value: str) -> str:
     if value not in known_regions():
         close = suggestion(value, sorted(known_regions()))
         advice = f"did you mean {close}?" if close else "give a region's code, such as eu-west-1"
-        raise ValueError(f"{value!r} is no region that AWS has; {advice}")
+        raise ValueError(f"{value!r} is not a region of AWS; {advice}")
     if value.startswith("cn-"):
         # Service names there begin with cn.com.amazonaws for some services, and principals end with .com.cn (AWS
         # PrivateLink in China; aws-cdk, InterfaceVpcEndpointAwsService).
@@ -60,7 +60,7 @@ def seconds(text: str) -> int:
     """The length of a duration such as 90s, 10m or 1h. Raises `ValueError` for anything else and above seven days."""
     match = re.fullmatch(_DURATION, text)
     if not match:
-        raise ValueError(f"{text!r} is no duration; write a number and its unit, such as 90s, 10m or 1h")
+        raise ValueError(f"{text!r} is not a duration; write a number and its unit, such as 90s, 10m or 1h")
     length = int(match[1]) * _SECONDS[match[2]]
     if length > _LONGEST_BAKE_SECONDS:
         raise ValueError(f"{text} is longer than seven days; give a shorter time")
@@ -80,7 +80,7 @@ def _share(value: Any) -> Any:
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
     match = re.fullmatch(_SHARE, text) if isinstance(text, str) else None
     if not match:
-        raise ValueError(f"{value!r} is no share of accounts; write a number such as 5 or a percentage such as 25%")
+        raise ValueError(f"{value!r} is not a share of accounts; write a number such as 5 or a percentage such as 25%")
     if match[2] and int(match[1]) > 100:
         raise ValueError(f"{text} is more than all; write at most 100%")
     return text

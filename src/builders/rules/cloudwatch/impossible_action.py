@@ -65,7 +65,7 @@ def _problem(template: Template, action: Value) -> str | None:
     text = action.value
     if isinstance(text, str):
         is_arn = text.startswith(("arn:", "{{resolve:")) or not text.strip()
-        return None if is_arn else f"acts on {text!r}, which is no ARN: give the ARN of a topic"
+        return None if is_arn else f"acts on {text!r}, which is not an ARN: give the ARN of a topic"
     reference, target = reference_of(text), template.target(text)
     if target is None or not isinstance(reference, Reference):
         return None
