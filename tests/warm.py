@@ -48,8 +48,9 @@ from builders.cloud import process, workers
 LIBRARIES = (
     *("asyncio", "asyncio.sslproto", "boto3", "botocore.session", "botocore.loaders", "cfnlint.jsonschema"),
     *("cfnlint.schema", "cryptography.x509", "cryptography.hazmat.primitives.serialization.pkcs12", "defusedxml"),
-    *("hypercorn.asyncio", "hypercorn.protocol", "jsonata", "multiprocessing", "pg8000.native", "psycopg"),
-    *("psycopg.types.json", "pytest", "regex", "yaml", "xml.etree.ElementTree", "builders.building.run"),
+    *("hypercorn.protocol", "jsonata", "multiprocessing", "pg8000.native", "psycopg", "psycopg.types.json", "pytest"),
+    *("regex", "uvicorn.lifespan.on", "uvicorn.protocols.http.httptools_impl", "yaml", "xml.etree.ElementTree"),
+    *("builders.building.run",),
     *("builders.building.environment_check", "builders.building.packages", "builders.migration.cli"),
     *("builders.migration.report", "builders.migration.start", "builders.migration.status", "builders.rehearsal.cli"),
     *("builders.rollout.cli.change", "builders.rollout.cli.inspect", "builders.write_outputs"),

@@ -54,9 +54,9 @@ def as_user(uid: int, action: Callable[[], str]) -> str:
     return told
 
 
-def request(cloud: Cloud, body: bytes = b"", host: str = "127.0.0.1") -> bytes:
+def request(cloud: Cloud, body: bytes = b"", host: str = "127.0.0.1", header: str = "") -> bytes:
     head = f"POST / HTTP/1.1\r\nHost: {host}:{cloud.port}\r\nContent-Type: application/x-www-form-urlencoded\r\n"
-    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+    return f"{head}Content-Length: {len(body)}\r\n{header}\r\n".encode() + body
 
 
 def role(name: str) -> bytes:
@@ -69,14 +69,16 @@ def roles(cloud: Cloud) -> str:
 
 @as_root
 @on_linux
+@pytest.mark.parametrize("header", ["", "X-Forwarded-For: 127.0.0.2\r\n"], ids=["plain", "forwarded"])
 @pytest.mark.parametrize(
     ("family", "address"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::ffff:127.0.0.1")], ids=["4", "6"]
 )
-def test_a_request_of_another_user_is_refused(cloud: Cloud, family: int, address: str) -> None:
+def test_a_request_of_another_user_is_refused(cloud: Cloud, family: int, address: str, header: str) -> None:
     def attack() -> str:
         with socket.socket(family) as connection:
             connection.connect((address, cloud.port))
-            connection.sendall(request(cloud, role("stranger")) + request(cloud, role("stranger-again")))
+            names = ("stranger", "stranger-again")
+            connection.sendall(b"".join(request(cloud, role(name), header=header) for name in names))
             with connection.makefile("rb") as answer:
                 return answer.read().decode()
 

@@ -2,7 +2,6 @@
 
 serve.py     its socket, directory and environment, before ministack is imported
 app.py       the order of the patches, the handlers, and the life of a server
-connections.py connections of hypercorn that do less for each answer
 web_pages.py requests of web pages and of other users are refused
 signatures.py signatures of all requests, and the secrets of root users and functions (`--auth`)
 callers.py   the user of this machine at the other end of a connection

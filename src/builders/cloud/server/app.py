@@ -12,17 +12,17 @@ import json
 import os
 import shlex
 import signal
+import socket
 import sys
-from collections.abc import Callable
-from importlib.metadata import version
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from hypercorn.asyncio import run as hypercorn_run, serve as hypercorn_serve
-from hypercorn.config import Config, Sockets
 from ministack.app import app
 from ministack.core import lambda_runtime
 from ministack.services.rds import pg_ca_cert_pem
+from uvicorn import Config, Server
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from builders.cloud import cloudwatch, kms, lambda_, patches, s3, stamps, workers
 from builders.cloud.cloudformation import (
@@ -67,9 +67,6 @@ from builders.cloud.stacksets import api as stacksets, members, permissions
 
 STATUS_PATH = "/_stackferry/status.json"
 """The page with the servers of the databases, the last rotations, and the attributes that were invented."""
-
-HYPERCORN = "0.18.0"
-"""The version whose connections are replaced; any other one serves as it is."""
 
 PATCHED = (
     stamps,
@@ -167,16 +164,28 @@ def _status() -> bytes:
     return json.dumps(status, indent=2).encode()
 
 
-class _Config(Config):
-    """A configuration for a socket that is bound already: hypercorn would make a plain one of its number."""
+class _Protocol(HttpToolsProtocol):
+    """HTTP, with a request's target as it was sent for `raw_path`: uvicorn drops the host of a whole URL."""
 
-    def __init__(self, listener: Listener) -> None:
-        super().__init__()
-        self._listener = listener
+    def on_headers_complete(self) -> None:
+        """Begin to answer a request."""
+        super().on_headers_complete()
+        self.scope["raw_path"] = self.url.partition(b"?")[0]
 
-    def create_sockets(self) -> Sockets:
-        """Return the socket that is bound."""
-        return Sockets([], [self._listener], [])
+
+class _Server(Server):
+    """A server that prints the ready line, and leaves signals to its caller."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to serve."""
+        await super().startup(sockets)
+        for host, port in (each.getsockname() for each in sockets or ()):
+            print(f"{READY}http://{host}:{port}", flush=True)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave them: uvicorn would send itself each of them again, before databases and functions have ended."""
+        yield
 
 
 async def run(listener: Listener, directory: Path, stop_at_end_of_input: bool) -> bool:
@@ -186,60 +195,51 @@ async def run(listener: Listener, directory: Path, stop_at_end_of_input: bool) -
     """
     install(directory)
     state.read()
-    stop, alone = asyncio.Event(), asyncio.Event()
+    pages = {CA_PATH: (directory / "ca.pem").read_bytes, STATUS_PATH: _status}
+    signed = signatures.checked(_with_own_pages(faults.in_front_of(app), pages))
+    own: Any = web_pages.kept_out(signed, listener)
+    server = _Server(
+        Config(
+            own,
+            http=_Protocol,
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,  # a stranger would say whom it speaks for
+            # ministack adds these where AWS has them.
+            server_header=False,
+            date_header=False,
+            timeout_graceful_shutdown=1,
+        )
+    )
+    alone = False
+
+    def stop() -> None:
+        server.should_exit = True
 
     def listen_to_the_caller() -> None:
+        nonlocal alone
         if not os.read(sys.stdin.fileno(), 1024):
-            alone.set()
-            stop.set()
+            alone = True
+            stop()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, stop)
     if stop_at_end_of_input:
         loop.add_reader(sys.stdin.fileno(), listen_to_the_caller)
-    config = _Config(listener)
-    config.graceful_timeout = 1.0
-    config.shutdown_timeout = 1.0
-    config.loglevel = os.environ["LOG_LEVEL"]
-    pages = {CA_PATH: (directory / "ca.pem").read_bytes, STATUS_PATH: _status}
     saving = asyncio.create_task(state.save_while_serving())
     if os.environ["AUTH"] == "true":
         options = f"--state-dir {shlex.quote(str(directory))} --credentials ACCOUNT"
         print(f"credentials: python -m builders.cloud {options}", file=sys.stderr, flush=True)
-    announcing = asyncio.create_task(_announce(*listener.getsockname()))
     try:
-        signed = signatures.checked(_with_own_pages(faults.in_front_of(app), pages))
-        own: Any = web_pages.kept_out(signed, listener)
-        _install_connections()
-        await hypercorn_serve(own, config, shutdown_trigger=stop.wait)
+        await server.serve([listener])
     finally:
-        announcing.cancel()
         saving.cancel()
         state.save()
         await asyncio.to_thread(_close)
-    return alone.is_set()
-
-
-def _install_connections() -> None:
-    if version("hypercorn") == HYPERCORN:
-        from builders.cloud.server import connections  # noqa: PLC0415  made of the inside of this version
-
-        setattr(hypercorn_run, "TCPServer", connections.Connection)  # noqa: B010 of another's module
-
-
-async def _announce(host: str, port: int) -> None:
-    """Print the ready line once the server answers HTTP."""
-    while True:
-        with contextlib.suppress(OSError):
-            reader, writer = await asyncio.open_connection(host, port)
-            writer.write(f"GET /_ministack/health HTTP/1.0\r\nHost: {host}:{port}\r\n\r\n".encode())
-            answer = await reader.read(12)
-            writer.close()
-            if answer.startswith(b"HTTP/"):
-                print(f"{READY}http://{host}:{port}", flush=True)
-                return
-        await asyncio.sleep(0.02)
+    return alone
 
 
 def _with_own_pages(app: Application, pages: dict[str, Callable[[], bytes]]) -> Application:

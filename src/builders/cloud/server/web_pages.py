@@ -30,7 +30,7 @@ def kept_out(application: Application, listener: Listener) -> Application:
         if scope["type"] == "lifespan":
             await application(scope, receive, send)
         elif reason := _refusal(scope, host, listener):
-            await _refuse(scope, f"{reason}: this server answers programs of the user who runs it only\n", send)
+            await _refuse(f"{reason}: this server answers programs of the user who runs it only\n", send)
         else:
             await application(scope, receive, _without_cors(send))
 
@@ -54,10 +54,7 @@ def _refusal(scope: Scope, host: re.Pattern[bytes], listener: Listener) -> str:
     return ""
 
 
-async def _refuse(scope: Scope, line: str, send: Send) -> None:
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1008})  # before it is accepted: 403
-        return
+async def _refuse(line: str, send: Send) -> None:
     headers = [(b"content-type", b"text/plain"), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": 403, "headers": headers})
     await send({"type": "http.response.body", "body": line.encode()})
