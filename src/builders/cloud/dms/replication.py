@@ -35,9 +35,7 @@ logger = logging.getLogger("dms")
 
 WAIT_SECONDS = 0.2
 STOP_SECONDS = 1.0
-TELL_SECONDS = 1.0
 METRIC_SECONDS = 5.0
-RETRIES_OF_MINUS_ONE = 6
 LOAD_ONLY, BOTH, CDC = "full-load", "full-load-and-cdc", "cdc"
 NO_TABLES = (
     "No tables were found at task initialization. Either the selected table(s) or schemas(s) no longer exist or no "
