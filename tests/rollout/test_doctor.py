@@ -120,7 +120,7 @@ def test_a_missing_administration_role_is_found(phase: CheckedPhase, administrat
 def test_before_bootstrap_the_roles_that_it_makes_are_missing_and_not_those_of_stack_sets_itself(
     phase: CheckedPhase,
 ) -> None:
-    phase = dataclasses.replace(phase, unshared="there is no stack administration-dev; run bootstrap first")
+    phase = dataclasses.replace(phase, shared_problem="there is no stack administration-dev; run bootstrap first")
 
     (administration,), (execution,) = found(phase, "administration role"), found(phase, "execution roles")
 

@@ -37,8 +37,8 @@ def credentials(phase: CheckedPhase) -> Iterator[Finding]:
 
 def shared_stacks(phase: CheckedPhase) -> Iterator[Finding]:
     """The stacks of the tooling and network accounts stand, and can be read; bootstrap makes them, and the role."""
-    if phase.unshared:
-        what, _, remedy = phase.unshared.rpartition("; ")
+    if phase.shared_problem:
+        what, _, remedy = phase.shared_problem.rpartition("; ")
         yield Finding(Severity.ERROR, what, remedy)
 
 

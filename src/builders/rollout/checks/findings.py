@@ -79,12 +79,12 @@ class CheckedPhase(PhaseConnection):
     network: Mapping[str, Values] = field(default_factory=dict)
     groups: Sequence[TargetGroup] = ()
     values: PhaseValues | None = None
-    unshared: str = ""
+    shared_problem: str = ""
     """Why the shared stacks cannot be read; empty where they can."""
 
     @classmethod
     def of(
-        cls, connection: PhaseConnection, shared: SharedOutputs, store: Store | None = None, unshared: str = ""
+        cls, connection: PhaseConnection, shared: SharedOutputs, store: Store | None = None, shared_problem: str = ""
     ) -> CheckedPhase:
         """Put together what is known; `shared` may be empty before bootstrap. Raises `RolloutFileError`."""
         rollout, name, suffix = connection.rollout, connection.phase, connection.suffix
@@ -100,7 +100,7 @@ class CheckedPhase(PhaseConnection):
             groups=values.groups,
             values=values,
             store=store,
-            unshared=unshared,
+            shared_problem=shared_problem,
         )
 
     @property

@@ -194,13 +194,13 @@ def dms_roles(phase: CheckedPhase) -> Iterator[Finding]:
 def _administration_arn(phase: CheckedPhase) -> str:
     """The role that the shared stacks name; before bootstrap the one that it makes, else that of StackSets itself."""
     named, own = phase.permissions.administration_role_arn, naming.with_suffix(naming.ADMINISTRATION_ROLE, phase.suffix)
-    name = own if phase.unshared else naming.DEFAULT_ADMINISTRATION_ROLE
+    name = own if phase.shared_problem else naming.DEFAULT_ADMINISTRATION_ROLE
     return named or _arn(phase, phase.rollout.tooling.account, name)
 
 
 def _execution_name(phase: CheckedPhase) -> str:
     own = naming.with_suffix(naming.EXECUTION_ROLE, phase.suffix)
-    return phase.permissions.execution_role_name or (own if phase.unshared else naming.DEFAULT_EXECUTION_ROLE)
+    return phase.permissions.execution_role_name or (own if phase.shared_problem else naming.DEFAULT_EXECUTION_ROLE)
 
 
 def _arn(phase: CheckedPhase, account: str, name: str) -> str:

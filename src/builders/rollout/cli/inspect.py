@@ -73,12 +73,12 @@ def drift(options: Options, layers: tuple[str, ...], deep: bool) -> int:
 def doctor(options: Options) -> int:
     """Check roles, trust, regions, quotas, accounts and templates; each finding comes with its fix."""
     connection = options.connect()
-    shared, store, unshared = SharedOutputs(), None, ""
+    shared, store, shared_problem = SharedOutputs(), None, ""
     try:
         shared = shared_outputs(connection.client, connection.rollout, connection.phase)
         store = connection.stored_in(shared)
     except RolloutError as error:
-        unshared = str(error)
-    found, code = run_doctor(CheckedPhase.of(connection, shared, store, unshared))
+        shared_problem = str(error)
+    found, code = run_doctor(CheckedPhase.of(connection, shared, store, shared_problem))
     show(lambda: results.doctor_data(found), lambda page: results.add_diagnosis(page, found), as_json=options.as_json)
     return code

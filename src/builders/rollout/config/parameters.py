@@ -230,10 +230,8 @@ class TargetGroup:
 
     def given(self, key: str) -> str | None:
         """The value that a source gives a parameter; None where none does."""
-        for source in reversed(self.chain):
-            if key in source.values:
-                return source.values[key]
-        return None
+        source = origin(self.chain, key)
+        return source.values[key] if source else None
 
     @property
     def connected(self) -> bool:

@@ -100,7 +100,7 @@ def calls_for(
     found = [Call(Action.CREATE_SET, layer, spec.name)] if state is None and targets else []
     moves = not {ChangeKind.CREATE, ChangeKind.UPDATE}.isdisjoint(kinds.values())
     if state is not None and moves and differs(desired, spec, state):
-        accounts, regions = _bearers(desired, spec, state, kinds, anchors)
+        accounts, regions = _updated_with_set(desired, spec, state, kinds, anchors)
         update = Call(Action.UPDATE_SET, layer, spec.name, accounts, regions)
         found.append(update)
         for target in update.targets & kinds.keys():
@@ -217,7 +217,7 @@ def _succeed(instances: dict[Target, Instance], call: Call) -> None:
         )
 
 
-def _bearers(
+def _updated_with_set(
     desired: DesiredState,
     spec: StackSetSpec,
     state: StackSet,
@@ -232,7 +232,8 @@ def _bearers(
     staying = [target for target in working if keeps_overrides(spec, state.instances[target])]
     if staying:
         return min(rectangles(staying, desired.regions), key=lambda found: _turn(desired, found))
-    usable = [p for p in anchors if p in state.instances and state.instances[p].status is not Status.INOPERABLE]
+    found = [state.instances[target] for target in anchors if target in state.instances]
+    usable = [each.target for each in found if each.status is not Status.INOPERABLE]
     for target in sorted(working) or sorted(usable, key=lambda target: target not in spec.overrides):
         return (target.account,), (target.region,)
     return (), ()

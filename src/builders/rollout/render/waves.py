@@ -63,9 +63,8 @@ class WaveGroups:
     def show(self) -> None:
         """Add every wave."""
         for wave, groups in grouped((group.wave, group) for group in self._groups).items():
-            self._page.title(
-                f"{self._part} {wave}: {target_list({place for each in groups for place in each.targets})}"
-            )
+            targets = {target for each in groups for target in each.targets}
+            self._page.title(f"{self._part} {wave}: {target_list(targets)}")
             by_layer = grouped((group.layer, group) for group in groups)
             busy = dict.fromkeys(group.layer for group in groups if group.kind is not ChangeKind.NOTHING)
             alike = grouped((self._in_brief(layer, by_layer[layer]), layer) for layer in by_layer if layer in busy)

@@ -12,7 +12,15 @@ from pydantic import Field
 
 from builders.aws.errors import Conflict
 from builders.rollout.model import DesiredState, PlainStackSpec, StackSetSpec
-from builders.rollout.state.serialization import DIGEST_DIGITS, Folder, Group, by_values, from_json, to_json, ungrouped
+from builders.rollout.state.serialization import (
+    DIGEST_DIGITS,
+    EqualValues,
+    Folder,
+    by_values,
+    from_json,
+    to_json,
+    ungrouped,
+)
 from builders.template_bodies import digest
 
 ID_DIGITS = 32
@@ -28,7 +36,7 @@ class _Set:
     name: str
     template: str
     parameters: Mapping[str, str]
-    overrides: tuple[Group, ...]
+    overrides: tuple[EqualValues, ...]
 
 
 @dataclass(frozen=True)
@@ -37,7 +45,7 @@ class _Plain:
 
     account: str
     template: str
-    parameters: tuple[Group, ...]
+    parameters: tuple[EqualValues, ...]
 
 
 @dataclass(frozen=True)

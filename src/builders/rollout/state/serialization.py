@@ -98,20 +98,20 @@ class JsonObject(Generic[Content]):
 
 
 @dataclass(frozen=True)
-class Group:
+class EqualValues:
     """Targets that share their values."""
 
     values: Mapping[str, str]
     targets: TargetsByRegion
 
 
-def by_values(by_target: Mapping[Target, Values]) -> tuple[Group, ...]:
+def by_values(by_target: Mapping[Target, Values]) -> tuple[EqualValues, ...]:
     """Gather targets of equal values; the same mapping gives the same groups in whatever order it was made."""
     gathered = grouped((tuple(sorted(values.items())), target) for target, values in by_target.items())
-    return tuple(Group(dict(values), by_region(gathered[values])) for values in sorted(gathered))
+    return tuple(EqualValues(dict(values), by_region(gathered[values])) for values in sorted(gathered))
 
 
-def ungrouped(groups: Iterable[Group]) -> dict[Target, Values]:
+def ungrouped(groups: Iterable[EqualValues]) -> dict[Target, Values]:
     """The values of each target again."""
     return {target: group.values for group in groups for target in targets_in(group.targets)}
 
