@@ -83,6 +83,43 @@ def test_it_may_what_the_resources_of_plain_stacks_need(
     assert needed - granted(deploy()) - NOT_NEEDED == set()
 
 
+@pytest.mark.parametrize(
+    ("action", "kind"),
+    [
+        ("directconnect:CreateTransitVirtualInterface", "dxcon/dxcon-fgq1a2b3"),
+        ("directconnect:CreateTransitVirtualInterface", "dxlag/dxlag-fgq1a2b3"),
+        ("directconnect:AssociateVirtualInterface", "dxlag/dxlag-fgq1a2b3"),
+    ],
+)
+def test_a_virtual_interface_runs_over_a_connection_or_a_link_aggregation_group(
+    may: May, template: Callable[[str], dict[str, Any]], action: str, kind: str
+) -> None:
+    taken = template("shared_network")["Parameters"]["DirectConnectConnectionId"]["AllowedPattern"]
+    assert re.fullmatch(taken, kind.partition("/")[2])
+    assert may(action, f"arn:aws:directconnect:eu-central-1:{HERE}:{kind}")
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        "ec2:AssociateTransitGatewayRouteTable",
+        "ec2:DisassociateTransitGatewayRouteTable",
+        "ec2:EnableTransitGatewayRouteTablePropagation",
+        "ec2:DisableTransitGatewayRouteTablePropagation",
+    ],
+)
+def test_the_attachment_of_another_account_s_network_is_given_its_route_table(may: May, action: str) -> None:
+    """It belongs to the phase's account; the table is one of this account, which no other can use."""
+    owners = {
+        owner
+        for owner in (HERE, STRANGER)
+        if may(action, f"arn:aws:ec2:eu-central-1:{owner}:transit-gateway-attachment/tgw-attach-0f1e2d3c")
+    }
+    assert owners == {HERE, STRANGER}
+    assert may(action, f"arn:aws:ec2:eu-central-1:{HERE}:transit-gateway-route-table/tgw-rtb-0f1e2d3c")
+    assert not may(action, f"arn:aws:ec2:eu-central-1:{STRANGER}:transit-gateway-route-table/tgw-rtb-0f1e2d3c")
+
+
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_it_may_what_each_command_asks_the_deploy_role_for(may: May, command: str) -> None:
     names = Names(TOOLING, "eu-central-1", "dev", "stackferry-deploy-tooling", sets=TOOLING)

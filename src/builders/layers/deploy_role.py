@@ -246,7 +246,13 @@ def _network() -> Iterator[Statement]:
             ec2.EnableTransitGatewayRouteTablePropagation,
             ec2.ModifyTransitGateway,
         ],
-        _here("ec2", "transit-gateway/*", "transit-gateway-attachment/*", "transit-gateway-route-table/*"),
+        [
+            *_here("ec2", "transit-gateway/*", "transit-gateway-route-table/*"),
+            # Those of the phases' networks are of the phases' accounts; which account's number EC2 puts into the ARN
+            # of what two share has changed (github.com/aws-solutions-library-samples/
+            # network-orchestration-for-aws-transit-gateway, issue 37). No other account can use the tables above.
+            Sub("arn:${AWS::Partition}:ec2:*:*:transit-gateway-attachment/*"),
+        ],
     )
     yield policies.allow(
         "Shares",
@@ -264,7 +270,8 @@ def _network() -> Iterator[Statement]:
     )
     yield policies.allow("SharePermissions", [ram.GetPermission], [Sub("arn:${AWS::Partition}:ram::aws:permission/*")])
     gateways = Sub("arn:${AWS::Partition}:directconnect::${AWS::AccountId}:dx-gateway/*")
-    yield policies.allow("DirectConnect", _DIRECT_CONNECT, [gateways, *_here("directconnect", "dxcon/*", "dxvif/*")])
+    lines = _here("directconnect", "dxcon/*", "dxlag/*", "dxvif/*")
+    yield policies.allow("DirectConnect", _DIRECT_CONNECT, [gateways, *lines])
     yield policies.allow("SeeNetworks", _SEE_NETWORKS, ["*"])
 
 
