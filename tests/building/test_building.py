@@ -85,6 +85,12 @@ def test_a_layer_that_fails_keeps_its_template_and_the_others_are_written(
     assert sorted(written(project)) == ["templates/broken.json", "templates/topics.json"]
 
 
+def test_a_finding_names_a_page_where_it_can_be_opened(project: Path, make_layers: MakePackage) -> None:
+    broken = "raise RuntimeError('see docs/own-layer.md')"
+    (finding,) = build_templates(Request(lint=False, source=make_layers(broken=broken)))
+    assert Path(finding.message.rpartition("see ")[2]).is_file()
+
+
 def test_mistakes_of_layers_that_are_not_named_are_not_reported(project: Path, make_layers: MakePackage) -> None:
     package = make_layers(broken="import nowhere", topics=TOPIC)
     assert build_templates(Request(names=["topics"], lint=False, source=package)) == []

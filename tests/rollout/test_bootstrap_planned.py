@@ -147,15 +147,23 @@ def test_a_deploy_role_that_is_missing_everywhere_is_one_note_with_the_page_that
     )
 
 
-def test_once_bootstrapped_a_plan_is_looked_at_without_a_deploy_role(bootstrapped: Project) -> None:
-    """A deployment still finds a missing role before anybody agrees."""
+def test_once_bootstrapped_a_plan_is_looked_at_without_a_deploy_role(
+    bootstrapped: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deployment still finds a missing role before anybody agrees, and names the page where it can be opened."""
     file = bootstrapped.folder / "rollout.yaml"
     given = file.read_text()
     file.write_text(json.dumps({**json.loads(given), "deploy_role": "nobody-made-it"}))
-    planned, deployed = bootstrapped.call("bootstrap", "--plan-only", "--json"), bootstrapped.call("bootstrap", "--yes")
+    templates = ("--templates-dir", Path("templates").resolve())
+    planned = bootstrapped.call("bootstrap", "--plan-only", "--json")
+    with monkeypatch.context() as elsewhere:
+        elsewhere.chdir(tmp_path)
+        deployed = bootstrapped.call("bootstrap", "--yes", *templates)
     file.write_text(given)
     assert (planned.code, planned.data["nothing_to_do"], planned.data["notes"]) == (0, True, [])
     assert (deployed.code, "the deploy role nobody-made-it cannot be assumed" in deployed.out) == (1, True)
+    pages = set(re.findall(r"make it as in (\S+\.md)", deployed.out))
+    assert pages == {str(Path("docs/bootstrap.md").resolve())}
 
 
 def test_two_bootstraps_of_a_phase_do_not_deploy_at_once(bootstrapped: Project) -> None:

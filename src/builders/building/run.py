@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from builders import catalog, files, layers, progress
+from builders import advice, catalog, files, layers, progress
 from builders.building.templates import Format, orphaned, parse, stale_finding, text_of
 from builders.errors import UsageError
 from builders.findings import WRITERS, Finding, Severity, in_reading_order
@@ -93,7 +93,7 @@ def build_templates(request: Request) -> list[Finding]:
     if second:
         for path, text in texts.items():
             findings += second.findings(str(path), text, [found for found in findings if found.file == str(path)])
-    findings = in_reading_order(findings)
+    findings = in_reading_order([each._replace(message=advice.completed(each.message)) for each in findings])
     if request.check:
         line = "; ".join(filter(None, [_checked(request, len(texts), len(findings)), line]))
         progress.say(line)

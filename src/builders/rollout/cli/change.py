@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from builders import naming, progress
+from builders import advice, naming, progress
 from builders.command_line import DONE, FAILED, INTERRUPTED, Interrupted, print_json
 from builders.errors import RolloutError, UsageError
 from builders.evaluate import named_outputs
@@ -307,7 +307,7 @@ def bootstrap(options: Options, plan_only: bool) -> int:
 
     def report(outcome: StackOutcome) -> None:
         if not options.as_json:
-            click.echo(printable(outcome))
+            click.echo(printable(advice.completed(str(outcome))))
 
     try:
         with _bootstrap_lock(connection, found):
