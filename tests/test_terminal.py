@@ -281,7 +281,7 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
 
 def hostile_findings() -> check_report.Report:
     found = (
-        Hazardous("no-key", Severity.BLOCKS, f"s.{HOSTILE}", f"{HOSTILE} é", f"mend {HOSTILE}"),
+        Hazardous("no-key", Severity.BLOCKS, f"s.{HOSTILE}", f"{HOSTILE} é", f"fix {HOSTILE}"),
         Hazardous("no-key", Severity.LOSES, f"s.{HOSTILE}", "goes", HOSTILE, is_accepted=True),
     )
     estimate = Estimate(1, 1, 1, 1, 1.0, is_counted=True, keep=None, line_mbit=1.0)
@@ -295,7 +295,7 @@ RESULTS: dict[str, Callable[[], None]] = {
 }
 
 
-COPIED = {"check": ("mend ", "1 finding to mend"), "status": ("task ",)}
+COPIED = {"check": ("fix ", "1 finding to fix"), "status": ("task ",)}
 """The beginnings of lines that somebody copies."""
 
 

@@ -212,7 +212,7 @@ def command() -> None:
 def check(*, options: Any, as_json: bool, **wishes: Any) -> int:
     """Name everything that the migration would lose or break on. Changes nothing.
 
-    Exit code 1 while a finding that blocks or loses is neither mended, nor excluded by TableRules, nor accepted.
+    Exit code 1 while a finding that blocks or loses is neither fixed, nor excluded by TableRules, nor accepted.
     """
     from builders.migration.check import running  # noqa: PLC0415  --help does not wait for psycopg
     from builders.migration.check.undeployed import Undeployed  # noqa: PLC0415
@@ -339,13 +339,13 @@ def status(*, options: Any, as_json: bool) -> int:
 @click.option("--rows-per-second", type=click.FloatRange(min=1), help="Read at most so many rows a second of a side.")
 @click.option(
     "--repair",
-    "mend",
+    "repair",
     is_flag=True,
     help="Write the rows that differ in the target as the source has them, by their key. The task may run.",
 )
 @click.option("--yes", is_flag=True, help="Repair without asking.")
 @click.option("--hide-keys", is_flag=True, help="Show no key of a row: keys may be personal.")
-def verify(*, options: Any, as_json: bool, mend: bool, yes: bool, hide_keys: bool, **how: Any) -> int:
+def verify(*, options: Any, as_json: bool, repair: bool, yes: bool, hide_keys: bool, **how: Any) -> int:
     """Compare both sides by themselves: definitions, then all rows, with no trust in DMS.
 
     Exit code 0 says that they are the same, 1 that something differs. A comparison that was interrupted goes on where
@@ -355,9 +355,9 @@ def verify(*, options: Any, as_json: bool, mend: bool, yes: bool, hide_keys: boo
     from builders.migration.verify import command as verifying  # noqa: PLC0415
     from builders.migration.verify.running import Options  # noqa: PLC0415
 
-    if yes and not mend:
+    if yes and not repair:
         raise UsageError("--yes is the answer to --repair's question, and --repair is not given")
-    asked = verifying.Asked(as_json, hide_keys, mend, yes)
+    asked = verifying.Asked(as_json, hide_keys, repair, yes)
     with Phase(options) as phase, phase.source() as source, phase.target() as target:
         rules = phase.task.table_mappings()
         is_clean = verifying.run(source, target, phase.schemas, rules, Options(**how), asked)

@@ -62,7 +62,7 @@ _ADVICE = {
     _DEADLOCK: "two sessions waited for each other, and PostgreSQL ended ours: run this again",
     "42501": "a right is missing: `migrate-database check` names it, with the GRANT",
     "53100": "the server's disk is full: make room, then run this again",
-    "53200": "the server is out of memory: run this again when it is calmer",
+    "53200": "the server is out of memory: run this again when it has less to do",
     "53300": "no connection is free: raise max_connections or end some sessions, then run this again",
     _LOCKED: "another session holds a lock: let it end, or end it, then run this again",
     "57014": "the statement was canceled: run this again",

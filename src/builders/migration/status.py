@@ -156,7 +156,7 @@ def drift(source: Database, target: Database, schemas: Sequence[str], users: Use
     """Return what was altered on either side since `schema` carried it, and what is new in the source."""
     planned = schema_plan.plan(source, target, schemas, users)
     new = [
-        Noted(step.kind, step.object, "the source has it, and the target has not: run schema again")
+        Noted(step.kind, step.object, "the source has it, and the target does not: run schema again")
         for step in planned.steps
         if step.number >= 0 and (step.statements or not all(each.is_done for each in step.kept))
     ]

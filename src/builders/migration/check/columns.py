@@ -92,14 +92,15 @@ _TYPES = (
     ),
     Hazard(
         "type-unknown", Severity.LOSES, "A column has a type that DMS's guide does not name",
-        "nobody says what becomes of {type}: DMS sends some unknown types as text, and drops others", _as_text,
+        "the guide does not say what becomes of {type}: DMS sends some unknown types as text, and drops others",
+        _as_text,
         TYPES_PAGE,
         f"""SELECT {_COLUMN} FROM carried WHERE generated = '' AND category <> 'A' AND base_kind = 'b'
           AND base_name NOT IN ({_others})""",
     ),
     Hazard(
         "type-array-of", Severity.LOSES, "A column is an array of a type that DMS does not carry",
-        "{type}: arrays travel as text, and nobody says that these elements do", _as_text, TYPES_PAGE,
+        "{type}: arrays travel as text, and the guide does not say that these elements do", _as_text, TYPES_PAGE,
         f"""SELECT c.name AS object, c.table_name, c.column_name, c.nspname, c.relname, c.attname, c.type, c.base_name,
           c.base_kind FROM carried c JOIN pg_type e ON e.oid = c.element
         WHERE c.generated = '' AND c.category = 'A'
@@ -107,7 +108,7 @@ _TYPES = (
     ),
     Hazard(
         "oid-column", Severity.LOSES, "A column refers to a large object, or to an object of the system",
-        "{type} is a number that is another one in RDS, and large objects are not carried",
+        "{type} is a number that differs in RDS, and large objects are not carried",
         "move what it points to into a bytea column; else TableRules leave the column out",
         f"{SOURCE_LIMITS} (the OID LOB data type)",
         f"""SELECT {_COLUMN} FROM carried
@@ -129,7 +130,7 @@ _TYPES = (
         f"SELECT {_COLUMN} FROM carried WHERE generated = '' AND base_name = 'numeric' AND typmod = -1",
     ),
     Hazard(
-        "numeric-precision", Severity.LOSES, "A number has more than 38 digits, or an odd scale",
+        "numeric-precision", Severity.LOSES, "A number has more than 38 digits, or an unusual scale",
         "{type} is outside of what DMS takes as a number (precision up to 38, scale from 0 to the precision): it "
         "travels as text, and is rounded where that does not hold",
         "ALTER TABLE {table_name} ALTER COLUMN {column_name} TYPE numeric(38, 6); -- or as the values need",

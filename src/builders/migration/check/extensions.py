@@ -188,7 +188,7 @@ MISSING = Hazard(
 )  # fmt: skip
 UNKNOWN = Hazard(
     "extension-unknown", Severity.BLOCKS, "It is not known whether RDS has an extension",
-    "nobody here knows if RDS for PostgreSQL {major} has {object} ({version})",
+    "Stackferry does not know whether RDS for PostgreSQL {major} has {object} ({version})",
     "SHOW rds.extensions; -- in an instance of that version; accept this if {object} is there", PAGE,
 )  # fmt: skip
 OLDER = Hazard(
@@ -215,7 +215,7 @@ TRUNCATE = Hazard(
     "pg_stat_statements has seen it {calls} times: DMS carries no TRUNCATE, and the task stops at it, or the "
     "target keeps "
     "the rows",
-    "let it be a DELETE while the phase runs; then accept this",
+    "use DELETE while the phase runs; then accept this",
     'DMS user guide, "Limitations on using a PostgreSQL database as a DMS source"',
 )  # fmt: skip
 HAZARDS: Sequence[Hazard] = (TRUNCATE, MISSING, UNKNOWN, OLDER, PRELOADED, DATA)

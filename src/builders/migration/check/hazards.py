@@ -33,7 +33,7 @@ class Severity(enum.Enum):
 
     @property
     def is_open(self) -> bool:
-        """The finding has to be mended, excluded or accepted."""
+        """The finding has to be fixed, excluded or accepted."""
         return self in (Severity.BLOCKS, Severity.LOSES)
 
 
@@ -80,7 +80,7 @@ class Finding:
 
     @property
     def is_open(self) -> bool:
-        """Somebody has to mend, exclude or accept it."""
+        """Somebody has to fix, exclude or accept it."""
         return self.severity.is_open and not self.is_accepted
 
     def as_data(self) -> dict[str, Any]:

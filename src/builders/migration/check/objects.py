@@ -158,7 +158,7 @@ _CODE = (
     Hazard(
         "ddl-in-function", Severity.LOSES, "A function changes tables or partitions",
         "DMS captures no DDL of a function, and no partition that is added, detached or dropped: the definitions of "
-        "both sides come apart",
+        "both sides diverge",
         "do not run it while the phase runs; then accept this", SOURCE_LIMITS,
         _programs("l.lanname NOT IN ('c', 'internal') AND p.prorettype <> 'event_trigger'::regtype AND code ~* "
                   "'\\m(alter\\s+table|drop\\s+table|create\\s+(unlogged\\s+)?table)\\M'"),
@@ -171,7 +171,7 @@ _CODE = (
     ),
     Hazard(
         "function-of-the-host", Severity.LOSES, "A function reads or writes files or runs programs of the server",
-        "RDS lets nobody do that: it fails on the target", "rewrite it for the target (aws_s3, for files), or drop it",
+        "RDS does not allow that: it fails on the target", "rewrite it for the target (aws_s3, for files), or drop it",
         RDS_SUPERUSER,
         _programs("l.lanname NOT IN ('c', 'internal') AND code ~* '(\\m(pg_read_file|pg_read_binary_file|pg_ls_dir|"
                   "pg_stat_file|lo_import|lo_export|pg_file_write)\\s*\\(|\\mcopy\\M[^;]*\\m(from|to)\\s+"
@@ -184,7 +184,7 @@ _CODE = (
         _programs("p.prosecdef AND r.rolsuper"),
     ),
     Hazard(
-        "language", Severity.BLOCKS, "A function is in a language that RDS has not",
+        "language", Severity.BLOCKS, "A function is in a language that RDS does not have",
         "RDS has no language {language}: the restore of the definitions fails",
         "rewrite it (plpgsql, plperl, pltcl, plv8 are there), or DROP FUNCTION {object};",
         'RDS user guide, "Trusted language extensions", "Supported PostgreSQL extension versions"',
@@ -249,7 +249,7 @@ _DATABASE = (
     Hazard(
         "publication", Severity.LOSES, "The database has a publication",
         "its subscribers follow this server: after the cut-over they receive nothing",
-        "CREATE PUBLICATION {object} ...; -- on the target, and a new subscription of those who follow it",
+        "CREATE PUBLICATION {object} ...; -- on the target, and a new subscription by each subscriber",
         'PostgreSQL, "Logical Replication"',
         "SELECT quote_ident(pubname) AS object FROM pg_publication WHERE pubname <> 'stackferry_changes'",
     ),
@@ -354,8 +354,8 @@ _DATABASE = (
     ),
     Hazard(
         "owner-superuser", Severity.BLOCKS, "A superuser owns what is carried",
-        "the superuser {object} owns {what}: the cut-over can close a database and fence tables as a member of their "
-        "owner's role, and of a superuser's nobody should be one; in RDS there is none",
+        "the superuser {object} owns {what}: the cut-over closes a database and fences tables as a member of their "
+        "owner's role; nobody should be a member of a superuser, and RDS has none",
         "{how}", RDS_SUPERUSER,
         """SELECT quote_ident(r.rolname) AS object, string_agg(o.what, ', ') AS what, string_agg(o.how, ' ') AS how
         FROM (
@@ -399,7 +399,7 @@ _DATABASE = (
     ),
     Hazard(
         "security-label", Severity.LOSES, "An object has a security label",
-        "the label of {provider} needs its provider, which RDS has not", "SECURITY LABEL ... IS NULL;",
+        "the label of {provider} needs its provider, which RDS does not have", "SECURITY LABEL ... IS NULL;",
         'PostgreSQL, "SECURITY LABEL"',
         """SELECT coalesce(l.objname, l.objtype) AS object, l.provider FROM pg_seclabels l
         WHERE l.objtype NOT IN ('role', 'database', 'tablespace')""",

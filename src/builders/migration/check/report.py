@@ -71,7 +71,7 @@ class Report:
 
     @property
     def open(self) -> list[Finding]:
-        """The findings that somebody has to mend, exclude or accept."""
+        """The findings that somebody has to fix, exclude or accept."""
         return [each for each in self.findings if each.is_open]
 
     def accepting(self, names: Collection[str]) -> Report:

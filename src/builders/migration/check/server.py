@@ -136,9 +136,9 @@ SOURCE: Sequence[Hazard] = (
         "the source has {value}: {what}", "{how}", 'PostgreSQL, "Character Set Support"',
         """SELECT 'encoding' AS object, pg_encoding_to_char(encoding) AS value,
           CASE WHEN pg_encoding_to_char(encoding) = 'SQL_ASCII' THEN 'its texts may hold any bytes, and those
-          that are no '
+          that are not '
             'UTF-8 stop the load' ELSE 'texts are converted, and the target may have another' END AS what,
-          CASE WHEN pg_encoding_to_char(encoding) = 'SQL_ASCII' THEN 'find and mend texts that are no UTF-8 first, by '
+          CASE WHEN pg_encoding_to_char(encoding) = 'SQL_ASCII' THEN 'find and fix texts that are not UTF-8 first, by '
             'convert_from(column::bytea, ''UTF8''); then accept this'
             ELSE 'nothing, where the target is UTF8' END AS how,
           CASE WHEN pg_encoding_to_char(encoding) <> 'SQL_ASCII' THEN 'note' END AS severity
@@ -198,7 +198,7 @@ TARGET: Sequence[Hazard] = (
     ),
     Hazard(
         "target-encoding", Severity.BLOCKS, "The encoding of the target is not UTF8",
-        "the target has {value}: texts of the source have characters that it has not",
+        "the target has {value}: texts of the source have characters that it lacks",
         "CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0;", 'PostgreSQL, "Character Set Support"',
         """SELECT 'encoding' AS object, pg_encoding_to_char(encoding) AS value FROM pg_database
         WHERE datname = current_database() AND pg_encoding_to_char(encoding) <> 'UTF8'""",
@@ -256,7 +256,7 @@ def versions(source: Database, target: Database | None, target_major: int, dms: 
         row: dict[str, Any] = {"object": f"PostgreSQL {its}", "how": how}
         if its > NEWEST:
             row["what"] = (
-                f"no version of DMS that we know of supports PostgreSQL {its} as a {side}; its guide may by now"
+                f"no version of DMS that Stackferry knows supports PostgreSQL {its} as a {side}; look into its guide"
             )
         elif dms and needed and _numbers(dms) < _numbers(needed):
             row["what"] = f"PostgreSQL {its} as a {side} needs DMS {needed}, and the replication instance has {dms}"

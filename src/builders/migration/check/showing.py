@@ -87,6 +87,6 @@ def _verdict(page: Page, report: Report) -> None:
         page.line((f"nothing is left to decide{said}", GOOD))
         return
     page.copyable(
-        (f"{counted_noun(len(left), 'finding')} to mend, to exclude by TableRules or to accept by name", BAD),
+        (f"{counted_noun(len(left), 'finding')} to fix, to exclude by TableRules or to accept by name", BAD),
         f", such as --accept '{left[0].name}'{said}",
     )

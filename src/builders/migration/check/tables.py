@@ -85,7 +85,7 @@ _KEYS = (
     ),
     Hazard(
         "deferrable-unique", Severity.BLOCKS, "A unique or exclusion constraint is deferrable",
-        "DMS knows no deferred constraints and applies one row after the other: values that change places within a "
+        "DMS supports no deferred constraints and applies one row after the other: values that are swapped within a "
         "transaction fail on the target (23505), and the task stops",
         "ALTER TABLE {table_name} DROP CONSTRAINT {constraint_name}; -- on the target, until the cut-over: "
         "{definition}",
@@ -264,7 +264,7 @@ _NAMES = (
     ),
     Hazard(
         "table-access-method", Severity.BLOCKS, "A table is stored by another method than heap",
-        "RDS has no access method {method}, and logical decoding of its changes is the extension's affair",
+        "RDS has no access method {method}, and it depends on the extension whether its changes can be decoded",
         "ALTER TABLE {object} SET ACCESS METHOD heap; -- PostgreSQL 15; before, CREATE TABLE ... AS",
         'PostgreSQL, "Table Access Method Interface"',
         """SELECT t.name AS object, m.amname AS method FROM chosen t JOIN pg_am m ON m.oid = t.relam
@@ -272,7 +272,7 @@ _NAMES = (
     ),
     Hazard(
         "tablespace", Severity.STEP, "A table or index is in a tablespace of its own",
-        "RDS takes no location of yours: all is in one volume", "`schema` leaves tablespaces out",
+        "RDS has one volume for all tablespaces", "`schema` leaves tablespaces out",
         'RDS user guide, "Tablespaces for RDS for PostgreSQL"',
         """SELECT 'tablespace ' || quote_ident(s.spcname) AS object FROM pg_tablespace s WHERE s.oid IN (
           SELECT c.reltablespace FROM own_tables c UNION
@@ -294,7 +294,8 @@ _INDEXES = (
     ),
     Hazard(
         "unique-nulls-large", Severity.BLOCKS, "A unique index on a large value takes NULL once only",
-        "DMS writes a row with NULL in its large values first: two rows at a time are one too many for {index}",
+        "DMS writes a row with NULL in its large values first: while two rows wait for their values, {index} refuses "
+        "the second",
         "DROP INDEX {index}; -- on the target, until the cut-over",
         "re:Post, knowledge center, dms-error-null-value-column",
         """SELECT t.name || '.' || quote_ident(x.relname) AS object, i.indexrelid::regclass::text AS index
@@ -306,8 +307,8 @@ _INDEXES = (
     ),
     Hazard(
         "index-invalid", Severity.NOTE, "An index is not valid",
-        "a CREATE INDEX CONCURRENTLY failed: the source does not use {index}, and a unique one does not keep its "
-        "promise; the target would build it, or fail on duplicates",
+        "a CREATE INDEX CONCURRENTLY failed: the source does not use {index}, and a unique one may have let "
+        "duplicates in; the target would build it, or fail on them",
         "REINDEX INDEX CONCURRENTLY {index}; -- or DROP INDEX {index};", 'PostgreSQL, "CREATE INDEX"',
         """SELECT t.name || '.' || quote_ident(x.relname) AS object, i.indexrelid::regclass::text AS index
         FROM own_tables t JOIN pg_index i ON i.indrelid = t.oid AND NOT i.indisvalid

@@ -89,6 +89,4 @@ class _Findings:
         options: Any = checking.options_of(self.phase, checking.Wishes())
         with context.source.another() as source, context.target.another() as target:
             found = checking.open_findings(source, target, options)
-        return [
-            f"{each.name}: mend it, or accept it by `migrate-database check --accept {each.name}`" for each in found
-        ]
+        return [f"{each.name}: fix it, or accept it by `migrate-database check --accept {each.name}`" for each in found]

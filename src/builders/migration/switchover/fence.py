@@ -340,7 +340,7 @@ def _prepared(row: tuple[Any, ...]) -> str:
     gid, owner = row
     return (
         f"the prepared transaction {gid!r} of {owner} may be committed at any time: COMMIT PREPARED or ROLLBACK "
-        f"PREPARED {gid!r}, and see why its coordinator has not"
+        f"PREPARED {gid!r}, and see why its coordinator did not"
     )
 
 

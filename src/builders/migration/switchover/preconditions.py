@@ -125,7 +125,7 @@ def _verified(context: Context) -> list[str]:
     if last is None:
         return ["no comparison of all tables has ended: run `migrate-database verify`"]
     if not last.clean:
-        return [f"the comparison of {last.when:%Y-%m-%d %H:%M} UTC found differences: mend them, then verify again"]
+        return [f"the comparison of {last.when:%Y-%m-%d %H:%M} UTC found differences: fix them, then verify again"]
     return []
 
 

@@ -343,7 +343,7 @@ def _check(templates: Path) -> None:
     if code == INTERRUPTED:
         raise KeyboardInterrupt
     if code != DONE:
-        raise RolloutError("the templates are not clean; mend what is shown above, or give --no-check")
+        raise RolloutError("the templates are not clean; fix what is shown above, or give --no-check")
 
 
 def _check_values(phase: Phase) -> None:

@@ -214,7 +214,7 @@ class LayerRun:
         before = self._refusal or self._operations.refuted or "not begun: an operation before it failed"
         reason = found.reason or before
         if left is ChangeKind.INOPERABLE and found.detailed == "FAILED_IMPORT":
-            reason = f"FAILED_IMPORT: {found.reason}; mend that, then `rollout-stacksets adopt` again"
+            reason = f"FAILED_IMPORT: {found.reason}; fix that, then `rollout-stacksets adopt` again"
         elif left is ChangeKind.INOPERABLE:
             reason = (
                 f"INOPERABLE: {found.reason}; detach it with `rollout-stacksets remove --account {target.account}`, "
