@@ -161,8 +161,22 @@ SELECT r.rolname::text FROM pg_roles r WHERE r.rolname = current_user OR r.rolre
              AND 'session_replication_role=replica' = ANY (s.setconfig))
 """
 
-# What `schema` remembers to make later (stackferry_state.definitions); the object's name is in the entry's.
-_KEPT = "SELECT object FROM stackferry_state.definitions WHERE side = 'target' AND done IS NULL"
+# What `schema` remembers to make later (stackferry_state.definitions), by the names that definitions have here.
+_KEPT = """
+SELECT object FROM stackferry_state.definitions WHERE side = 'target' AND done IS NULL AND moment <> 'left_out'
+"""
+
+# A partition and a child have constraints, triggers and properties of columns by what is kept of their ancestors.
+_ANCESTORS = """
+WITH RECURSIVE ancestors AS (
+  SELECT inhrelid AS oid, inhparent AS ancestor FROM pg_inherits
+  UNION SELECT a.oid, i.inhparent FROM ancestors a JOIN pg_inherits i ON i.inhrelid = a.ancestor
+)
+SELECT format('%%s.%%s', n.nspname, c.relname), array_agg(format('%%s.%%s', pn.nspname, p.relname))
+FROM ancestors a JOIN pg_class c ON c.oid = a.oid JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_class p ON p.oid = a.ancestor JOIN pg_namespace pn ON pn.oid = p.relnamespace
+WHERE n.nspname = ANY (%(schemas)s) AND c.relkind IN ('r', 'p') GROUP BY 1
+"""
 
 
 @dataclass(frozen=True, order=True)
@@ -264,19 +278,36 @@ def _tables(kind: str, name: str) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class _Waiting:
-    """Names of what is kept for later: columns of large values, foreign keys, and objects that `schema` remembers."""
+    """Names of what is kept for later.
+
+    Where `schema` has not been here, `kept` is None, and what it would keep counts: columns of large values and foreign
+    keys among it.
+    """
 
     large: frozenset[str]
     keys: frozenset[str]
-    kept: frozenset[str]
+    kept: frozenset[str] | None
+    ancestors: Mapping[str, Sequence[str]]
+
+    def has(self, name: str) -> bool:
+        """Return whether an object, or that of an ancestor of its table, is kept and not made yet."""
+        assert self.kept is not None
+        if name in self.kept:
+            return True
+        return any(
+            ancestor + name[len(table) :] in self.kept
+            for table, ancestors in self.ancestors.items()
+            if name.startswith((f"{table} ", f"{table}."))
+            for ancestor in ancestors
+        )
 
 
 def _waiting(source: Database, target: Database, schemas: Sequence[str]) -> _Waiting:
     parameters = {"schemas": list(schemas)}
     large, keys = (frozenset(name for (name,) in source.run(query, parameters)) for query in (_LARGE, _LATE_KEYS))
     is_there = target.value("SELECT to_regclass('stackferry_state.definitions')") is not None
-    kept = frozenset(str(name) for (name,) in target.run(_KEPT)) if is_there else frozenset()
-    return _Waiting(large, keys, kept)
+    kept = frozenset(str(name) for (name,) in target.run(_KEPT)) if is_there else None
+    return _Waiting(large, keys, kept, dict(source.run(_ANCESTORS, parameters)))
 
 
 def _state(kind: str, name: str, here: Objects, there: Objects, waiting: _Waiting,
@@ -292,16 +323,14 @@ def _state(kind: str, name: str, here: Objects, there: Objects, waiting: _Waitin
 
 def _waits(kind: str, name: str, one: str, other: str | None, waiting: _Waiting) -> bool:
     """Return whether the target lacks a definition on purpose until a later moment."""
-    is_kept = name in waiting.keys or any(_last(name) in each for each in waiting.kept)
-    if kind == "validation":
-        return is_kept and (one, other) == ("validated", "not validated")
-    if other is not None:
-        return kind == "identity" and (one, other) == ("ALWAYS", "BY DEFAULT")
-    if kind in ("index", "constraint"):
-        return is_kept or one.startswith("CHECK")
+    if kind == "validation" and (one, other) != ("validated", "not validated"):
+        return False
+    if kind not in ("validation", "identity") and other is not None:
+        return False
+    if kind == "identity" and (one, other) != ("ALWAYS", "BY DEFAULT"):
+        return False
+    if waiting.kept is not None:
+        return waiting.has(name)
+    if kind == "constraint":
+        return name in waiting.keys or one.startswith("CHECK")
     return kind in _UNTIL_THE_CUT_OVER or (kind == "not null" and name in waiting.large)
-
-
-def _last(name: str) -> str:
-    """The object's own name, without its table or schema."""
-    return name.rpartition(" ")[2] if " " in name else name.rpartition(".")[2]
