@@ -68,7 +68,10 @@ def run(
 
     with terminal.plain_streams():
         try:
-            code = work()
+            try:
+                code = work()
+            except SystemExit as ended:  # of argparse, which has written its help or what is wrong
+                code = ended.code
             sys.stdout.flush()  # a full disk shows here, and not after the exit code is decided
             return code if isinstance(code, int) else DONE
         except click.ClickException as error:

@@ -30,11 +30,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--log-level", default="WARNING", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
     parser.add_argument("--stop-at-end-of-input", action="store_true", help="stop when stdin is closed")
     parser.add_argument("--version", action="version", version=f"stackferry {importlib.metadata.version('stackferry')}")
-    options = parser.parse_args(arguments)
-    if (options.keep or options.credentials) and not options.state_dir:
-        parser.error("--keep and --credentials need --state-dir")
 
     def work() -> None:
+        options = parser.parse_args(arguments)
+        if (options.keep or options.credentials) and not options.state_dir:
+            parser.error("--keep and --credentials need --state-dir")
         if options.credentials:
             _print_credentials(options.state_dir, options.credentials)
             return

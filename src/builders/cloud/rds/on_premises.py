@@ -184,9 +184,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--host", default="payments.corp.internal", help="its name on-premises (default: %(default)s)")
     parser.add_argument("--port", type=int, default=5432, help="its port on-premises (default: %(default)s)")
     parser.add_argument("--database-name", default="payments", help="the database that is made (default: %(default)s)")
-    options = parser.parse_args(arguments)
 
     def work() -> None:
+        options = parser.parse_args(arguments)
         if not (options.state_dir / "ca.pem").exists():
             raise CloudError(f"{options.state_dir} is not the state directory of an embedded cloud; start that first")
         name, port = options.database_name, options.port
