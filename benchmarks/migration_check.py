@@ -21,7 +21,7 @@ sys.path[:0] = [str(ROOT / "src")]
 
 from builders.cloud.rds import postgres  # noqa: E402
 from builders.cloud.rds.on_premises import certificates  # noqa: E402
-from builders.migration.check.report import Options, check  # noqa: E402
+from builders.migration.check.report import CheckOptions, check  # noqa: E402
 from builders.migration.databases import Database, Login  # noqa: E402
 
 TABLES, AT_ONCE = 2_000, 100
@@ -47,7 +47,7 @@ def main() -> None:
         with Database("source", lambda: login) as source:
             variables = os.environ | source.environment()
             began = time.perf_counter()
-            report = check(source, None, Options(schemas=["s"], watch_seconds=0))
+            report = check(source, None, CheckOptions(schemas=["s"], watch_seconds=0))
             checked = time.perf_counter() - began
         began = time.perf_counter()
         dump = [str(server.installation.bin / "pg_dump"), "--schema-only", "--schema=s"]

@@ -31,7 +31,7 @@ from builders.migration import definitions  # noqa: E402
 from builders.migration.changes import Changes  # noqa: E402
 from builders.migration.databases import Database  # noqa: E402
 from builders.migration.rows import digest, prepare, readable  # noqa: E402
-from builders.migration.verify.running import Options, verify  # noqa: E402
+from builders.migration.verify.running import VerifyOptions, verify  # noqa: E402
 
 ROWS, ROUNDS, MOST = 1_000_000, 3, 1.5
 _COLUMNS = "a integer, b varchar(40), c numeric(12, 2), d timestamptz, e text, f boolean, g uuid"
@@ -145,7 +145,7 @@ def _side_by_side(source: Database, target: Database) -> None:
 
 
 def _verify(source: Database, target: Database, expected: int = 0) -> None:
-    report = verify(source, target, ["payments"], options=Options(jobs=2, patience=0))
+    report = verify(source, target, ["payments"], options=VerifyOptions(jobs=2, patience=0))
     assert sum(len(table.differing) for table in report.tables) == expected
 
 

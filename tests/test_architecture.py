@@ -7,6 +7,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,6 +41,17 @@ def test_a_function_imports_its_own_and_shared_modules_and_its_requirements_only
     required = {line.partition("==")[0] for line in lines}
     imported = {name for path in (LAMBDA / function).rglob("*.py") for name in imports(path)}
     assert imported - own - required - IN_THE_RUNTIME - sys.stdlib_module_names == set()
+
+
+@pytest.mark.parametrize("room", ["migration", "rollout"])
+def test_a_name_stands_for_one_class_in_the_room_of_a_command(room: str) -> None:
+    classes = [
+        node.name
+        for path in Path("src/builders", room).rglob("*.py")
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
+    assert {name: count for name, count in Counter(classes).items() if count > 1} == {}
 
 
 def test_nothing_else_imports_the_modules_of_functions() -> None:

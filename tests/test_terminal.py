@@ -29,9 +29,9 @@ from builders.migration.check.hazards import Finding as Hazardous, Severity
 from builders.migration.check.sizes import Estimate
 from builders.migration.rows import Difference, Digest
 from builders.migration.task import showing as task_showing
-from builders.migration.task.values import Table, Task, task_of
+from builders.migration.task.values import TableStatistics, Task, task_of
 from builders.migration.verify import showing as verify_showing
-from builders.migration.verify.running import Report, TableResult
+from builders.migration.verify.running import TableResult, VerifyReport
 from builders.rehearsal.rehearsal import Expectations
 from builders.rollout.cli import main as rollout_stacksets
 from builders.text import printable
@@ -212,7 +212,7 @@ def test_every_command_of_the_migration_shows_what_it_read_as_one_line(
     said()
 
 
-def hostile_task() -> tuple[Task, list[Table]]:
+def hostile_task() -> tuple[Task, list[TableStatistics]]:
     task = task_of(
         {
             "ReplicationTaskArn": f"arn:{HOSTILE}",
@@ -241,11 +241,11 @@ def test_what_dms_says_of_a_task_is_lossless_in_json(said: Callable[[], str]) ->
     assert f"arn:{HOSTILE}" in json.loads(written).values()
 
 
-def hostile_report() -> Report:
+def hostile_report() -> VerifyReport:
     moment = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
     difference = Difference(f"s.{HOSTILE}", "differs", (HOSTILE,), (HOSTILE,))
     table = TableResult(f"s.{HOSTILE}", Digest(1, 1), Digest(2, 2), differing=(difference,), in_motion=1)
-    return Report(moment, moment, "md5", False, True, (), (table,), not_carried=(HOSTILE,))
+    return VerifyReport(moment, moment, "md5", False, True, (), (table,), not_carried=(HOSTILE,))
 
 
 def test_names_and_keys_of_a_database_are_shown_as_they_are(said: Callable[[], str]) -> None:
@@ -279,13 +279,13 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
     return Screen()
 
 
-def hostile_findings() -> check_report.Report:
+def hostile_findings() -> check_report.CheckReport:
     found = (
         Hazardous("no-key", Severity.BLOCKS, f"s.{HOSTILE}", f"{HOSTILE} é", f"fix {HOSTILE}"),
         Hazardous("no-key", Severity.LOSES, f"s.{HOSTILE}", "goes", HOSTILE, is_accepted=True),
     )
     estimate = Estimate(1, 1, 1, 1, 1.0, is_counted=True, keep=None, line_mbit=1.0)
-    return check_report.Report(found, estimate, (HOSTILE,))
+    return check_report.CheckReport(found, estimate, (HOSTILE,))
 
 
 RESULTS: dict[str, Callable[[], None]] = {

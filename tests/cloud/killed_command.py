@@ -61,7 +61,7 @@ def carry_out(order: dict[str, Any]) -> int:
             os._exit(KILLED)
 
     class Observed(phase.Phase):
-        def __init__(self, options: phase.Options) -> None:
+        def __init__(self, options: phase.PhaseOptions) -> None:
             super().__init__(options, lambda moment, call: observe(moment.value, str(call)), observe)
 
     phase.Phase = Observed  # type: ignore[assignment, misc]

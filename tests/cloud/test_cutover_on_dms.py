@@ -29,7 +29,7 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             passed.append(statement)
 
     class Observed(phase.Phase):
-        def __init__(self, options: phase.Options) -> None:
+        def __init__(self, options: phase.PhaseOptions) -> None:
             super().__init__(options, None, observe)
 
     monkeypatch.setattr(phase, "Phase", Observed)

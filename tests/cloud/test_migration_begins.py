@@ -17,7 +17,7 @@ from builders.cloud.process import Cloud
 from builders.layers._migration.endpoints import WHOLE_NUMERICS, WHOLE_TEXTS
 from builders.layers._migration.task import SETTINGS
 from builders.migration.cli import main
-from builders.migration.phase import Options, Phase
+from builders.migration.phase import Phase, PhaseOptions
 from builders.migration.schema import moments
 
 from .dms_rig import Pair, Task, rule, wait_for
@@ -108,7 +108,7 @@ class Commands:
         with pytest.MonkeyPatch.context() as patch:
             for name, value in self.environment.items():
                 patch.setenv(name, value)
-            with Phase(Options("rig", self.outputs_dir)) as phase, phase.target() as target:
+            with Phase(PhaseOptions("rig", self.outputs_dir)) as phase, phase.target() as target:
                 yield target
 
 

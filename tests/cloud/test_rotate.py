@@ -14,7 +14,7 @@ from builders.aws.errors import AccessDenied
 from builders.errors import MigrationError
 from builders.migration import rotate
 from builders.migration.journal import Journal
-from builders.migration.phase import Options, Phase
+from builders.migration.phase import Phase, PhaseOptions
 from builders.migration.task import running as running_task
 from builders.migration.task.running import Watch
 
@@ -30,14 +30,14 @@ def phase() -> Iterator[WholePhase]:
 
 
 @pytest.fixture
-def options(phase: WholePhase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Options:
+def options(phase: WholePhase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PhaseOptions:
     (tmp_path / "dev").mkdir()
     outputs = {name[0].lower() + name[1:]: value for each in phase.stacks.values() for name, value in each.items()}
     (tmp_path / "dev" / "flat-outputs.json").write_text(json.dumps(outputs))
     for name, value in phase.account.cloud.environment(phase.account.number).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PGSSLROOTCERT", str(phase.account.cloud.ca_file))
-    return Options("dev", tmp_path)
+    return PhaseOptions("dev", tmp_path)
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ KILLED_AT = ("StopReplicationTask", "RotateSecret", "CancelRotateSecret", "Start
 
 
 def test_the_password_of_dms_rotates_by_one_command_that_is_taken_up_wherever_it_was_killed(
-    phase: WholePhase, options: Options, watch: Watch
+    phase: WholePhase, options: PhaseOptions, watch: Watch
 ) -> None:
     """As the migration role, which may not read the secret; killed before and after each call that changes anything."""
     api, task = phase.client("secretsmanager"), phase.client("dms")
@@ -94,7 +94,7 @@ def test_the_password_of_dms_rotates_by_one_command_that_is_taken_up_wherever_it
     assert status() == "stopped", "it rested before, and so it does afterwards"
 
 
-def test_a_rotation_that_aws_refuses_leaves_the_task_stopped_and_says_so(options: Options, watch: Watch) -> None:
+def test_a_rotation_that_aws_refuses_leaves_the_task_stopped_and_says_so(options: PhaseOptions, watch: Watch) -> None:
     def refuse(now: Moment, call: ApiCall) -> None:
         if (now, call.operation) == (Moment.BEFORE, "RotateSecret"):
             raise AccessDenied("AWS refuses secretsmanager:RotateSecret")
@@ -106,7 +106,7 @@ def test_a_rotation_that_aws_refuses_leaves_the_task_stopped_and_says_so(options
         rotate.run(opened, watch)
 
 
-def test_nothing_rotates_between_the_steps_of_a_cut_over(options: Options, watch: Watch) -> None:
+def test_nothing_rotates_between_the_steps_of_a_cut_over(options: PhaseOptions, watch: Watch) -> None:
     """Though its task is at rest: the cut-over could not be taken up after another run."""
     with Phase(options) as opened:
         with opened.target() as target:

@@ -12,7 +12,7 @@ from builders.migration.databases import Database, Side
 from builders.migration.switchover.runs import Parties
 from builders.migration.task.client import Replication
 from builders.migration.task.running import Watch
-from builders.migration.task.values import Progress, Table, Task
+from builders.migration.task.values import LoadProgress, TableStatistics, Task
 
 Way = Literal["forward", "back"]
 Observe = Callable[[Literal["before", "after"], str], None]
@@ -41,9 +41,9 @@ class StandInReplication(Replication):
         reason = "Stop Reason NORMAL" if found["status"] == "stopped" else ""
         return Task(self.arn, "instance", ("from", "to"), found["status"], reason, found["failure"],
                     "full-load-and-cdc" if self._way == "forward" else "cdc", found["started"],
-                    Progress(100, 1, 0, 0, 0))  # fmt: skip
+                    LoadProgress(100, 1, 0, 0, 0))  # fmt: skip
 
-    def tables(self) -> list[Table]:
+    def tables(self) -> list[TableStatistics]:
         return []
 
     def applies_in_batches(self) -> bool:

@@ -16,7 +16,7 @@ from builders.migration.databases import Database, Login, Side, StatementObserve
 from builders.migration.schema import moments
 from builders.migration.schema.moments import Kept
 from builders.migration.switchover.runs import Parties
-from builders.migration.verify.state import Run as Verification
+from builders.migration.verify.state import StoredComparison
 
 from .conftest import Pair, make_marker
 from .remote import DMS_USER, FALLBACK, SCHEMAS, parties
@@ -64,7 +64,7 @@ def load(source: Database, target: Database, exchange: Exchange) -> None:
     exchange.ask("forward", "begin", "reload-target")
     while exchange.ask("forward", "describe")["status"] == "starting":
         time.sleep(0.005)
-    verification = Verification(target, {"schemas": list(SCHEMAS)}, whole=True)
+    verification = StoredComparison(target, {"schemas": list(SCHEMAS)}, whole=True)
     verification.begin()
     verification.finish({}, clean=True)
     Changes(source, target, SCHEMAS).begin()

@@ -12,7 +12,7 @@ from builders.cloud.rds.on_premises import REPLICATION_USER, SUPERUSER
 from builders.errors import MigrationError
 from builders.migration import rights
 from builders.migration.check.hazards import Finding, Severity
-from builders.migration.check.report import Options, Report, check
+from builders.migration.check.report import CheckOptions, CheckReport, check
 from builders.migration.check.table_rules import excluded
 
 from .conftest import Pair
@@ -159,30 +159,30 @@ def both(pair: Callable[..., Pair]) -> Iterator[Pair]:
     made.administer("source", "ALTER SUBSCRIPTION of_another SET (slot_name = NONE)", "DROP SUBSCRIPTION of_another")
 
 
-def options(**own: object) -> Options:
-    return Options(schemas=["odd"], target_major=17, watch_seconds=0.01, **own)  # type: ignore[arg-type]
+def options(**own: object) -> CheckOptions:
+    return CheckOptions(schemas=["odd"], target_major=17, watch_seconds=0.01, **own)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
-def report(both: Pair) -> Report:
+def report(both: Pair) -> CheckReport:
     with both.database("source") as source:
         return check(source, None, options())
 
 
-def named(report: Report) -> dict[str, Finding]:
+def named(report: CheckReport) -> dict[str, Finding]:
     return {each.name: each for each in report.findings if each.id not in OF_THE_SERVER}
 
 
-def test_every_hazard_of_the_schema_is_named_and_nothing_else(report: Report) -> None:
+def test_every_hazard_of_the_schema_is_named_and_nothing_else(report: CheckReport) -> None:
     expected = {line for line in EXPECTED.splitlines() if line} | OF_EVERY_TABLE_IN_THE_FILE
     assert sorted(named(report)) == sorted(expected)
 
 
-def test_every_finding_says_what_happens_and_what_to_do(report: Report) -> None:
+def test_every_finding_says_what_happens_and_what_to_do(report: CheckReport) -> None:
     assert [each.name for each in report.findings if not each.happens or not each.remedy] == []
 
 
-def test_what_a_rule_leaves_out_is_no_hazard_any_more(both: Pair, report: Report) -> None:
+def test_what_a_rule_leaves_out_is_no_hazard_any_more(both: Pair, report: CheckReport) -> None:
     found = named(report)
     rules = [found[name].remedy.removeprefix("TableRules: ") for name in
              ("partitioned-parent:odd.event", "generated-column:odd.counters.twice")]  # fmt: skip
@@ -207,17 +207,17 @@ def test_wildcards_of_a_rule_leave_out_what_dms_leaves_out(both: Pair, pattern: 
     assert of_the_schema == left_out
 
 
-def test_a_sequence_that_is_nearly_at_the_end_of_its_column_names_the_column(report: Report) -> None:
+def test_a_sequence_that_is_nearly_at_the_end_of_its_column_names_the_column(report: CheckReport) -> None:
     found = named(report)["sequence-near-end:odd.nearly_full_id_seq"]
     assert found.severity is Severity.BLOCKS
     assert "ALTER TABLE odd.nearly_full ALTER COLUMN id TYPE bigint" in found.remedy
 
 
-def test_a_unique_index_that_is_good_for_a_key_is_the_remedy(report: Report) -> None:
+def test_a_unique_index_that_is_good_for_a_key_is_the_remedy(report: CheckReport) -> None:
     assert "ADD PRIMARY KEY USING INDEX no_key_but_unique" in named(report)["no-key:odd.no_key"].remedy
 
 
-def test_a_lost_type_in_a_key_blocks(report: Report) -> None:
+def test_a_lost_type_in_a_key_blocks(report: CheckReport) -> None:
     found = named(report)
     assert found["type-lost:odd.mood_key.mood"].severity is Severity.BLOCKS
     assert found["type-lost:odd.types.mood"].severity is Severity.LOSES
@@ -228,7 +228,7 @@ def test_rows_that_a_policy_hides_from_dms_are_lost_and_others_a_step(both: Pair
                     "CREATE TABLE seen.rows (id int PRIMARY KEY); ALTER TABLE seen.rows ENABLE ROW LEVEL SECURITY",
                     "ALTER TABLE seen.rows OWNER TO app")  # fmt: skip
     with both.database("source") as source:
-        seen = check(source, None, Options(schemas=["seen"], watch_seconds=0.01))
+        seen = check(source, None, CheckOptions(schemas=["seen"], watch_seconds=0.01))
     (found,) = [each for each in seen.findings if each.id == "row-security"]
     assert found.severity is Severity.STEP, "a member of the owner's role sees all rows"
 
@@ -237,7 +237,7 @@ def test_small_tables_are_read_without_being_asked_for(pair: Callable[..., Pair]
     made = pair("CREATE SCHEMA small", "CREATE TABLE small.t (id int PRIMARY KEY, n numeric, body text NOT NULL)",
                 "INSERT INTO small.t VALUES (1, 1.25, repeat('x', 3000))")  # fmt: skip
     with made.database("source") as source:
-        report = check(source, None, Options(schemas=["small"], watch_seconds=0.01))
+        report = check(source, None, CheckOptions(schemas=["small"], watch_seconds=0.01))
         found = {each.name: each for each in report.findings}
         assert found["numeric-unbounded:small.t.n"].severity is Severity.NOTE
         assert "the largest value has 2.9 KiB" in found["large-not-null:small.t.body"].happens
@@ -249,7 +249,7 @@ def test_a_table_that_is_locked_names_who_holds_it(pair: Callable[..., Pair]) ->
         application.execute("LOCK TABLE held.t")
         source.run("SET lock_timeout = '50ms'")
         with pytest.raises(MigrationError, match=f"pid {application.info.backend_pid} of app"):
-            check(source, None, Options(schemas=["held"], watch_seconds=0.01))
+            check(source, None, CheckOptions(schemas=["held"], watch_seconds=0.01))
 
 
 def test_measuring_tells_the_largest_values_and_the_digits(both: Pair) -> None:
@@ -304,7 +304,7 @@ def test_what_others_met_is_named_and_nothing_else(both: Pair, case: str) -> Non
     )
     try:
         with both.database("source") as source:
-            seen = check(source, None, Options(schemas=["cases"], watch_seconds=0.01))
+            seen = check(source, None, CheckOptions(schemas=["cases"], watch_seconds=0.01))
     finally:
         both.administer("source", "DROP SCHEMA cases CASCADE")
     of_the_schema = {each.name for each in seen.findings if each.object.startswith(("cases.", "schema cases"))}

@@ -16,8 +16,8 @@ from builders.migration.check.running import Wishes
 from builders.migration.check.undeployed import Undeployed, rules_of
 from builders.migration.cli import main
 from builders.migration.databases import Database
-from builders.migration.phase import Options, Phase
-from builders.migration.task.values import Progress, Task
+from builders.migration.phase import Phase, PhaseOptions
+from builders.migration.task.values import LoadProgress, Task
 from tools import check_page, written_files
 
 from .conftest import Pair
@@ -79,7 +79,7 @@ class PhaseOfTest:
         return []
 
     def __call__(self) -> Task:
-        nothing = Progress(0, 0, 0, 0, 0)
+        nothing = LoadProgress(0, 0, 0, 0, 0)
         return Task(self.arn, "arn:rep", ("s", "t"), "ready", "", "", "full-load-and-cdc", "", progress=nothing)
 
 
@@ -223,7 +223,7 @@ def test_a_phase_that_is_not_deployed_is_checked_by_the_secret_of_its_source(
 ) -> None:
     login = both.login("source")
     secret = {"username": login.username, "password": login.password, "host": login.host, "port": login.port}
-    options = Options("dev", tmp_path, source_secret="arn:aws:secretsmanager:eu-central-1:1:secret:s",
+    options = PhaseOptions("dev", tmp_path, source_secret="arn:aws:secretsmanager:eu-central-1:1:secret:s",
                       source_address=login.address)  # fmt: skip
     phase = Undeployed(options, ["payments"], both.name, None)
     phase.__dict__["session"] = Api({"GetSecretValue": {"SecretString": json.dumps(secret)}})

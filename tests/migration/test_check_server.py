@@ -11,7 +11,7 @@ import pytest
 from builders.cloud.rds.on_premises import APPLICATION, REPLICATION_USER
 from builders.migration.check import extensions, report as reports, server, sizes
 from builders.migration.check.hazards import Finding, Severity
-from builders.migration.check.report import Options, Report, check
+from builders.migration.check.report import CheckOptions, CheckReport, check
 
 from .conftest import Pair
 
@@ -32,8 +32,8 @@ def both(pair: Callable[..., Pair]) -> Iterator[Pair]:
     made.administer("source", f"REVOKE pg_read_all_stats FROM {REPLICATION_USER}")
 
 
-def checked(both: Pair, *, target: bool = False, **own: Any) -> Report:
-    options = Options(schemas=["payments"], watch_seconds=0.01, **own)
+def checked(both: Pair, *, target: bool = False, **own: Any) -> CheckReport:
+    options = CheckOptions(schemas=["payments"], watch_seconds=0.01, **own)
     with both.database("source") as source:
         if not target:
             return check(source, None, options)
@@ -41,7 +41,7 @@ def checked(both: Pair, *, target: bool = False, **own: Any) -> Report:
             return check(source, other, options)
 
 
-def found(report: Report, kind: str) -> list[Finding]:
+def found(report: CheckReport, kind: str) -> list[Finding]:
     return [each for each in report.findings if each.id == kind]
 
 
@@ -52,7 +52,7 @@ def test_a_database_in_order_leaves_nothing_to_decide(both: Pair) -> None:
 def test_a_check_changes_nothing_and_its_session_cannot(both: Pair) -> None:
     with both.database("source") as source:
         before = source.value("SELECT pg_current_xact_id_if_assigned()")
-        check(source, None, Options(schemas=["payments"], watch_seconds=0.01))
+        check(source, None, CheckOptions(schemas=["payments"], watch_seconds=0.01))
         assert source.value("SHOW transaction_read_only") == "on"
         assert source.value("SELECT pg_current_xact_id_if_assigned()") == before
 
@@ -218,7 +218,7 @@ def test_the_number_of_statements_is_the_same_for_one_table_and_for_many(both: P
     def count() -> int:
         seen: list[str] = []
         with both.database("source", observe=lambda moment, text: seen.append(text)) as source:
-            check(source, None, Options(schemas=["payments"], watch_seconds=0.01))
+            check(source, None, CheckOptions(schemas=["payments"], watch_seconds=0.01))
         return len(seen)
 
     both.administer("source", "CREATE TABLE payments.one (id int PRIMARY KEY, body text NOT NULL)",

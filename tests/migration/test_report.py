@@ -42,7 +42,7 @@ def sides(pair: Callable[..., Pair]) -> Iterator[tuple[Database, Database]]:
         for step in ("fence", "marker", "open", "cutover"):
             book.write("cutover-2", step, "begins")
             book.write("cutover-2", step, "done", {"password": PASSWORD})
-        run = state.Run(target, {}, whole=True)
+        run = state.StoredComparison(target, {}, whole=True)
         run.begin()
         run.finish({"definitions": [{"state": "waits"}, {"state": "differs"}], "tables": [TABLE]}, clean=False)
         accepted.accept_in_target(target, ["no-key:payments.event_log"], CALLER)

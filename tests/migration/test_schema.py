@@ -11,7 +11,7 @@ import pytest
 
 from builders.migration.databases import Database
 from builders.migration.schema import moments, programs, schema, schema_plan
-from builders.migration.schema.schema import Outcome
+from builders.migration.schema.schema import SchemaOutcome
 from builders.migration.schema.schema_plan import Users
 from builders.migration.verify import structure
 
@@ -99,13 +99,13 @@ def source_of(pair: Callable[..., Pair], *more: str) -> Pair:
     return both
 
 
-def carry(both: Pair, users: Users = USERS) -> Outcome:
+def carry(both: Pair, users: Users = USERS) -> SchemaOutcome:
     with both.database("source") as source, both.database("target") as target:
         return schema.carry(source, target, ["payments"], users, silent, new_password)
 
 
 @pytest.fixture(scope="module")
-def carried(pair: Callable[..., Pair], roles: None) -> tuple[Pair, Outcome]:
+def carried(pair: Callable[..., Pair], roles: None) -> tuple[Pair, SchemaOutcome]:
     both = source_of(pair)
     return both, carry(both)
 
@@ -115,13 +115,13 @@ def rows(both: Pair, query: str, side: Any = "target") -> list[tuple[Any, ...]]:
         return database.run(query)
 
 
-def test_all_definitions_come_over_without_a_superuser(carried: tuple[Pair, Outcome]) -> None:
+def test_all_definitions_come_over_without_a_superuser(carried: tuple[Pair, SchemaOutcome]) -> None:
     _, outcome = carried
     assert (outcome.refused, outcome.differing) == ([], [])
     assert [str(each) for each in outcome.left_out] == ["ATTRIBUTE REPLICATION of s16 Odd: only a superuser gives it"]
 
 
-def test_objects_belong_to_the_roles_that_own_them_in_the_source(carried: tuple[Pair, Outcome]) -> None:
+def test_objects_belong_to_the_roles_that_own_them_in_the_source(carried: tuple[Pair, SchemaOutcome]) -> None:
     both, _ = carried
     query = """SELECT DISTINCT pg_get_userbyid(relowner) FROM pg_class WHERE relnamespace = 'payments'::regnamespace
         AND relkind IN ('r', 'p', 'v', 'm', 'S')"""
@@ -130,7 +130,7 @@ def test_objects_belong_to_the_roles_that_own_them_in_the_source(carried: tuple[
 
 
 def test_roles_come_over_with_attributes_memberships_and_settings_and_cannot_log_in(
-    carried: tuple[Pair, Outcome],
+    carried: tuple[Pair, SchemaOutcome],
 ) -> None:
     both, _ = carried
     query = """SELECT rolname::text, rolcanlogin, rolconnlimit, rolconfig,
@@ -143,7 +143,7 @@ def test_roles_come_over_with_attributes_memberships_and_settings_and_cannot_log
     ]
 
 
-def test_a_password_comes_over_as_its_verifier(carried: tuple[Pair, Outcome]) -> None:
+def test_a_password_comes_over_as_its_verifier(carried: tuple[Pair, SchemaOutcome]) -> None:
     both, _ = carried
     verifiers = []
     for server in (both.source_server, both.target_server):
@@ -153,14 +153,14 @@ def test_a_password_comes_over_as_its_verifier(carried: tuple[Pair, Outcome]) ->
     assert verifiers[0][0].startswith("SCRAM-SHA-256$")
 
 
-def test_settings_of_the_database_come_over(carried: tuple[Pair, Outcome]) -> None:
+def test_settings_of_the_database_come_over(carried: tuple[Pair, SchemaOutcome]) -> None:
     both, _ = carried
     query = "SELECT setconfig FROM pg_db_role_setting WHERE setdatabase <> 0 AND setrole = 0 AND setdatabase = (SELECT"
     query += " oid FROM pg_database WHERE datname = current_database())"
     assert rows(both, query) == [(['search_path="$user", payments'],)] == rows(both, query, "source")
 
 
-def test_dms_inserts_large_values_as_null_first_and_identities_as_they_are(carried: tuple[Pair, Outcome]) -> None:
+def test_dms_inserts_large_values_as_null_first_and_identities_as_they_are(carried: tuple[Pair, SchemaOutcome]) -> None:
     both, _ = carried
     with psycopg.connect(**both.login("target", DMS_USER).parameters(), autocommit=True) as dms:
         dms.execute("INSERT INTO payments.account (id, email, name, note, tags) VALUES (2, NULL, NULL, NULL, NULL)")
@@ -175,7 +175,7 @@ def test_dms_inserts_large_values_as_null_first_and_identities_as_they_are(carri
             dms.execute("INSERT INTO payments.account (id, email, name, code) VALUES (3, 'e', 'n', '')")
 
 
-def test_no_trigger_fires_for_what_dms_writes(carried: tuple[Pair, Outcome]) -> None:
+def test_no_trigger_fires_for_what_dms_writes(carried: tuple[Pair, SchemaOutcome]) -> None:
     both, _ = carried
     with psycopg.connect(**both.login("target", DMS_USER).parameters(), autocommit=True) as dms:
         dms.execute("INSERT INTO payments.ledger (id, account, amount) VALUES (5, 999, 1)")
@@ -183,7 +183,7 @@ def test_no_trigger_fires_for_what_dms_writes(carried: tuple[Pair, Outcome]) -> 
         assert dms.execute("SELECT count(*) FROM payments.audit").fetchall() == [(0,)]
 
 
-def test_a_second_run_finds_everything_there(carried: tuple[Pair, Outcome]) -> None:
+def test_a_second_run_finds_everything_there(carried: tuple[Pair, SchemaOutcome]) -> None:
     both, _ = carried
     second = carry(both)
     assert (second.made, second.kept, second.differing, second.refused) == ([], [], [], [])

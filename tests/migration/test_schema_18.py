@@ -14,7 +14,7 @@ from builders.cloud.rds import instances, postgres
 from builders.cloud.rds.on_premises import APPLICATION, REPLICATION_USER, certificates
 from builders.migration.databases import Database, Login, Side
 from builders.migration.schema import schema
-from builders.migration.schema.schema import Outcome
+from builders.migration.schema.schema import SchemaOutcome
 from builders.migration.schema.schema_plan import Users
 
 from .conftest import DMS_USER, MASTER, PASSWORD
@@ -75,23 +75,23 @@ def session(server: postgres.Server, side: Side) -> Database:
     return Database(side, lambda: login)
 
 
-def carry(newest: tuple[postgres.Server, postgres.Server]) -> Outcome:
+def carry(newest: tuple[postgres.Server, postgres.Server]) -> SchemaOutcome:
     with session(newest[0], "source") as source, session(newest[1], "target") as target:
         return schema.carry(source, target, ["payments"], Users(dms_target=DMS_USER), lambda _: None, str)
 
 
 @pytest.fixture(scope="module")
-def carried(newest: tuple[postgres.Server, postgres.Server]) -> Outcome:
+def carried(newest: tuple[postgres.Server, postgres.Server]) -> SchemaOutcome:
     return carry(newest)
 
 
-def test_a_master_user_makes_itself_a_member_of_the_roles_that_it_makes(carried: Outcome) -> None:
+def test_a_master_user_makes_itself_a_member_of_the_roles_that_it_makes(carried: SchemaOutcome) -> None:
     assert (carried.refused, carried.differing) == ([], [])
     assert {"MEMBERSHIP ferry_owner in app", "TABLE payments.ci"} <= set(carried.made)
 
 
 def test_tables_of_the_application_s_role_are_dms_s_to_write(
-    carried: Outcome, newest: tuple[postgres.Server, postgres.Server]
+    carried: SchemaOutcome, newest: tuple[postgres.Server, postgres.Server]
 ) -> None:
     login = Login("127.0.0.1", newest[1].port, NAME, DMS_USER, PASSWORD, "disable")
     with psycopg.connect(**login.parameters(), autocommit=True) as dms:
@@ -101,7 +101,7 @@ def test_tables_of_the_application_s_role_are_dms_s_to_write(
 
 
 def test_rights_that_another_role_has_passed_on_come_over(
-    carried: Outcome, newest: tuple[postgres.Server, postgres.Server]
+    carried: SchemaOutcome, newest: tuple[postgres.Server, postgres.Server]
 ) -> None:
     with session(newest[1], "target") as target:
         query = """SELECT g.rolname::text, r.rolname::text FROM pg_class, aclexplode(relacl) a
@@ -110,6 +110,8 @@ def test_rights_that_another_role_has_passed_on_come_over(
         assert target.run(query) == [("s18_reader", "s18_other"), ("app", "s18_reader")]
 
 
-def test_a_second_run_finds_everything_there(carried: Outcome, newest: tuple[postgres.Server, postgres.Server]) -> None:
+def test_a_second_run_finds_everything_there(
+    carried: SchemaOutcome, newest: tuple[postgres.Server, postgres.Server]
+) -> None:
     second = carry(newest)
     assert (second.made, second.kept, second.differing, second.refused) == ([], [], [], [])

@@ -12,7 +12,7 @@ from builders.errors import MigrationError
 from builders.migration.databases import Database
 from builders.migration.journal import Journal
 from builders.migration.schema import moments, programs, schema, schema_plan
-from builders.migration.schema.schema import Outcome
+from builders.migration.schema.schema import SchemaOutcome
 from builders.migration.schema.schema_plan import Users
 
 from .conftest import DMS_USER, MASTER, Pair
@@ -34,7 +34,7 @@ def said_nothing(_line: str) -> None:
     """Hear nothing."""
 
 
-def carry(both: Pair, users: Users = USERS, observe: Any = None) -> Outcome:
+def carry(both: Pair, users: Users = USERS, observe: Any = None) -> SchemaOutcome:
     with both.database("source") as source, both.database("target", observe=observe) as target:
         return schema.carry(source, target, ["payments"], users, said_nothing, str)
 

@@ -9,12 +9,12 @@ import pytest
 from builders.errors import MigrationError
 from builders.migration import slots, status
 from builders.migration.slots import Slot, Slots
-from builders.migration.task.values import Progress, Task
+from builders.migration.task.values import LoadProgress, Task
 
 from .conftest import Pair
 
 MIB = 1024 * 1024
-TASK = Task("arn", "instance", ("source", "target"), "running", "", "", "", "monday", Progress(100, 1, 0, 0, 0))
+TASK = Task("arn", "instance", ("source", "target"), "running", "", "", "", "monday", LoadProgress(100, 1, 0, 0, 0))
 
 
 def slot(status_of_wal: str = "reserved", name: str = "dms_1", safe: int | None = None) -> Slot:

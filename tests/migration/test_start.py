@@ -16,7 +16,7 @@ from builders.migration.schema import building, moments, schema
 from builders.migration.schema.schema_plan import Users
 from builders.migration.task.client import Replication
 from builders.migration.task.running import Watch
-from builders.migration.task.values import Progress, Task
+from builders.migration.task.values import LoadProgress, Task
 
 from .conftest import DMS_USER, Pair
 
@@ -41,7 +41,7 @@ class Dms(Replication):
         self.asked: list[str] = []
 
     def task(self) -> Task:
-        progress = Progress(percent=100, loaded=2, loading=0, queued=0, errored=0)
+        progress = LoadProgress(percent=100, loaded=2, loading=0, queued=0, errored=0)
         return Task("arn", "instance", ("source", "target"), self.status, "", "", "full-load-and-cdc", self.started,
                     progress)  # fmt: skip
 

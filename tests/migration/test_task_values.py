@@ -10,7 +10,7 @@ import pytest
 
 from builders.migration.task import reasons
 from builders.migration.task.reasons import has_failed, trouble, why
-from builders.migration.task.values import Rows, Table, Task, rows_of, table_of, task_of
+from builders.migration.task.values import RowCounts, TableStatistics, Task, rows_of, table_of, task_of
 
 ARN = "arn:aws:dms:us-east-1:111111111111:task:ferry-task-dev"
 
@@ -160,7 +160,7 @@ def test_a_task_that_runs_or_never_ran_has_no_reason() -> None:
     assert why(task_of(described("ready"))) == ""
 
 
-def table(**more: Any) -> Table:
+def table(**more: Any) -> TableStatistics:
     """A table as DMS describes it, loaded and validated unless told else."""
     known = {"SchemaName": "payments", "TableName": "audit", "TableState": "Table completed"}
     return table_of(known | {"ValidationState": "Validated"} | more)
@@ -172,7 +172,7 @@ def test_rows_are_those_of_the_load_those_that_changed_and_those_that_differ() -
         table(FullLoadRows=10, Inserts=1),
         table_of({}),
     ]
-    assert rows_of(tables) == Rows(loaded=15, changed=7, failed_validation=4)
+    assert rows_of(tables) == RowCounts(loaded=15, changed=7, failed_validation=4)
 
 
 @pytest.mark.parametrize("state", ["Before load", "Full load", "Table completed", "Table is being reloaded"])

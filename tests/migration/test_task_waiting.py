@@ -15,9 +15,9 @@ from builders.errors import ReplicationError, UsageError
 from builders.migration.task.client import Replication
 from builders.migration.task.running import Watch, reload, resume, start, stop
 from builders.migration.task.showing import confirm_reload
-from builders.migration.task.values import Progress, Task
+from builders.migration.task.values import LoadProgress, Task
 
-LOADED = Progress(percent=100, loaded=3, loading=0, queued=0, errored=0)
+LOADED = LoadProgress(percent=100, loaded=3, loading=0, queued=0, errored=0)
 
 
 def task(status: str, started: str = "", **more: Any) -> Task:

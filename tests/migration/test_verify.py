@@ -19,12 +19,12 @@ from builders.migration.changes import Changes
 from builders.migration.databases import Database
 from builders.migration.mappings import Mappings
 from builders.migration.verify import comparing, running, verified
-from builders.migration.verify.comparing import Progress
-from builders.migration.verify.running import EVERYTHING, Options, Report, verify
+from builders.migration.verify.comparing import TableProgress
+from builders.migration.verify.running import EVERYTHING, VerifyOptions, VerifyReport, verify
 
 from .conftest import MASTER, Pair
 
-QUICK = Options(jobs=2, patience=0.0)
+QUICK = VerifyOptions(jobs=2, patience=0.0)
 TABLES = (
     "CREATE SCHEMA payments",
     "CREATE TYPE payments.mood AS ENUM ('calm', 'urgent')",
@@ -72,11 +72,11 @@ class Sides:
     target: Database
     said: list[str] = field(default_factory=list)
 
-    def verify(self, options: Options = QUICK, mappings: Mappings = EVERYTHING) -> Report:
+    def verify(self, options: VerifyOptions = QUICK, mappings: Mappings = EVERYTHING) -> VerifyReport:
         """Compare both sides."""
         return verify(self.source, self.target, ["payments"], mappings, options, say=self.said.append)
 
-    def differing(self, options: Options = QUICK, mappings: Mappings = EVERYTHING) -> list[str]:
+    def differing(self, options: VerifyOptions = QUICK, mappings: Mappings = EVERYTHING) -> list[str]:
         """The differences, as a person reads them."""
         report = self.verify(options, mappings)
         rows = [each.shown() for table in report.tables for each in table.differing]
@@ -133,7 +133,7 @@ OTHER_VALUES = (
 def test_one_value_of_any_type_that_differs_is_named_with_its_column(sides: Sides) -> None:
     for number, (column, value) in enumerate(OTHER_VALUES, start=1):
         sides.target.run(f"UPDATE payments.kinds SET {column} = {value} WHERE id = {number}")
-    assert sorted(sides.differing(Options(patience=0, tables=("payments.kinds",)))) == sorted(
+    assert sorted(sides.differing(VerifyOptions(patience=0, tables=("payments.kinds",)))) == sorted(
         f"payments.kinds ({number}) differs in {column}" for number, (column, _) in enumerate(OTHER_VALUES, start=1)
     )
 
@@ -143,7 +143,7 @@ def test_a_row_that_differs_in_one_bit_of_a_large_value_alone_is_found(sides: Si
     sides.pair.administer("source", large)
     sides.pair.administer("target", large)
     sides.target.run("UPDATE payments.kinds SET a_bytea = set_bit(a_bytea, 23999999, 1) WHERE id = 1000")
-    assert sides.differing(Options(patience=0, tables=("payments.kinds",))) == [
+    assert sides.differing(VerifyOptions(patience=0, tables=("payments.kinds",))) == [
         "payments.kinds (1000) differs in a_bytea"
     ]
 
@@ -169,7 +169,7 @@ def test_rows_are_named_by_halving_a_range_that_differs(sides: Sides, monkeypatc
     monkeypatch.setattr(comparing, "LISTED_ROWS", 20)
     sides.target.run("UPDATE payments.ledger SET note = 'x' WHERE id IN (999, 1000, 1001, 4217)")
     sides.target.run("DELETE FROM payments.ledger WHERE id BETWEEN 5001 AND 6000")
-    found = sides.differing(Options(patience=0, tables=("payments.ledger",)))
+    found = sides.differing(VerifyOptions(patience=0, tables=("payments.ledger",)))
     assert [each for each in found if "missing" not in each] == [
         f"payments.ledger ({key}) differs in note" for key in (1000, 1001, 4217, 999)
     ]
@@ -206,7 +206,7 @@ def test_a_table_that_differs_in_more_rows_than_anybody_mends_is_named_as_a_whol
 
     monkeypatch.setattr(comparing, "digests_by_key", watched)
     sides.pair.administer("source", "TRUNCATE payments.ledger")
-    found = sides.differing(Options(patience=0, tables=("payments.ledger",)))
+    found = sides.differing(VerifyOptions(patience=0, tables=("payments.ledger",)))
     assert len(found) == 1501
     assert found[-1] == "payments.ledger differs"
     assert max(listed) <= 1000
@@ -290,7 +290,7 @@ def test_rows_that_are_late_agree_when_they_have_come(sides: Sides) -> None:
                 sides.pair.administer("target", "UPDATE payments.ledger SET note = 'new' WHERE id < 50")
 
     sides.pair.administer("source", "UPDATE payments.ledger SET note = 'new' WHERE id < 50")
-    report = verify(sides.source, sides.target, ["payments"], options=Options(patience=20), show=Coming())
+    report = verify(sides.source, sides.target, ["payments"], options=VerifyOptions(patience=20), show=Coming())
     assert [each.shown() for table in report.tables for each in table.differing] == []
     assert {each.name: each.again for each in report.tables if each.again} == {"payments.ledger": 49}
 
@@ -332,7 +332,7 @@ class Writer:
 
 def test_a_writer_that_never_stops_makes_no_row_differ(sides: Sides) -> None:
     with Writer(sides.pair) as writer:
-        report = sides.verify(Options(patience=60))
+        report = sides.verify(VerifyOptions(patience=60))
         assert writer.written > 20
     assert [each.shown() for table in report.tables for each in table.differing] == []
 
@@ -348,7 +348,7 @@ def test_a_row_that_never_stops_changing_on_both_sides_is_in_motion_and_in_the_s
                 sides.pair.administer(side, f"UPDATE payments.ledger SET note = '{note}' WHERE id = 7")
 
     sides.target.run("UPDATE payments.ledger SET note = 'x' WHERE id = 7")
-    report = verify(sides.source, sides.target, ["payments"], options=Options(patience=4), show=Changing())
+    report = verify(sides.source, sides.target, ["payments"], options=VerifyOptions(patience=4), show=Changing())
     ledger = next(each for each in report.tables if each.name == "payments.ledger")
     assert (ledger.in_motion, ledger.differing) == (1, ())
     assert Changes(sides.source, sides.target, ["payments"]).read() == {("payments", "ledger"): {("7",)}}
@@ -356,19 +356,19 @@ def test_a_row_that_never_stops_changing_on_both_sides_is_in_motion_and_in_the_s
 
 def test_a_session_that_is_ended_stops_the_comparison_which_goes_on_later(sides: Sides) -> None:
     class Ending(running.Silent):
-        def done(self, table: str, progress: Progress) -> None:
+        def done(self, table: str, progress: TableProgress) -> None:
             ours = f"""application_name = 'stackferry' AND state <> 'active' AND datname = current_database()
                        AND pid <> {sides.source.connection.info.backend_pid}"""
             sides.pair.administer("source", f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {ours}")
 
     with sides.pair.database("source") as source, pytest.raises(MigrationError, match="an administrator ended our"):
-        verify(source, sides.target, ["payments"], options=Options(1, 0), show=Ending())
+        verify(source, sides.target, ["payments"], options=VerifyOptions(1, 0), show=Ending())
     assert sides.verify().goes_on
 
 
 def test_a_row_whose_changes_are_lost_is_found_while_the_writer_goes_on(sides: Sides) -> None:
     with Writer(sides.pair, lost=[7]):
-        found = sides.differing(Options(patience=4))
+        found = sides.differing(VerifyOptions(patience=4))
     assert found == ["payments.ledger (7) differs in note"]
 
 
@@ -404,9 +404,9 @@ def test_a_killed_comparison_goes_on_where_it_was(sides: Sides, monkeypatch: pyt
                     raise Killed
 
     with pytest.raises(Killed):
-        verify(sides.source, sides.target, ["payments"], options=Options(1, 0), show=Killing())
+        verify(sides.source, sides.target, ["payments"], options=VerifyOptions(1, 0), show=Killing())
     assert verified(sides.target) is None or not verified(sides.target).report.get("goes_on")  # type: ignore[union-attr]
-    report = verify(sides.source, sides.target, ["payments"], options=Options(1, 0), show=Killing())
+    report = verify(sides.source, sides.target, ["payments"], options=VerifyOptions(1, 0), show=Killing())
     assert report.goes_on
     assert read[:6] == [500, 1000, 1500, 2000, 2500, 3000]
     assert [each.shown() for table in report.tables for each in table.differing] == [
@@ -416,7 +416,7 @@ def test_a_killed_comparison_goes_on_where_it_was(sides: Sides, monkeypatch: pyt
 
 def test_a_comparison_whose_slot_is_gone_begins_anew(sides: Sides) -> None:
     class Killing(running.Silent):
-        def done(self, table: str, progress: Progress) -> None:
+        def done(self, table: str, progress: TableProgress) -> None:
             raise Killed
 
     with pytest.raises(Killed):
@@ -443,7 +443,7 @@ def test_an_interruption_ends_statements_that_run(sides: Sides, monkeypatch: pyt
                 threading.Timer(0.5, interrupt).start()
 
         with pytest.raises(KeyboardInterrupt):
-            verify(sides.source, sides.target, ["payments"], options=Options(2, 0), show=Interrupted())
+            verify(sides.source, sides.target, ["payments"], options=VerifyOptions(2, 0), show=Interrupted())
         assert time.monotonic() - interrupted[0] < 60  # a lock is waited for 120 s
         holder.execute("ROLLBACK")
     assert sides.verify().goes_on
@@ -451,7 +451,7 @@ def test_an_interruption_ends_statements_that_run(sides: Sides, monkeypatch: pyt
 
 def test_a_throttled_comparison_takes_its_time_and_finds_the_same(sides: Sides) -> None:
     begun = time.monotonic()
-    found = sides.differing(Options(1, 0, rows_per_second=9_000, tables=("payments.ledger", "payments.names")))
+    found = sides.differing(VerifyOptions(1, 0, rows_per_second=9_000, tables=("payments.ledger", "payments.names")))
     assert found == []
     assert time.monotonic() - begun > 0.9
 
@@ -459,7 +459,7 @@ def test_a_throttled_comparison_takes_its_time_and_finds_the_same(sides: Sides) 
 def test_the_last_comparison_of_all_tables_is_known_with_its_counts_and_no_key(sides: Sides) -> None:
     sides.target.run("UPDATE payments.ledger SET note = 'x' WHERE id = 4711")
     sides.verify()
-    sides.verify(Options(patience=0, tables=("payments.heap",)))
+    sides.verify(VerifyOptions(patience=0, tables=("payments.heap",)))
     found = verified(sides.target)
     assert found is not None
     assert not found.clean
@@ -474,7 +474,7 @@ def test_the_last_comparison_of_all_tables_is_known_with_its_counts_and_no_key(s
 
 def test_what_changes_after_the_comparison_began_is_in_the_slot(sides: Sides) -> None:
     class Writing(running.Silent):
-        def done(self, table: str, progress: Progress) -> None:
+        def done(self, table: str, progress: TableProgress) -> None:
             if table == "payments.ledger":
                 sides.pair.administer("source", "UPDATE payments.ledger SET note = 'late' WHERE id = 12")
 
@@ -484,7 +484,7 @@ def test_what_changes_after_the_comparison_began_is_in_the_slot(sides: Sides) ->
 
 def test_a_table_that_is_not_there_is_wrong_use_with_a_suggestion(sides: Sides) -> None:
     with pytest.raises(UsageError, match=r"did you mean 'payments.ledger'"):
-        sides.verify(Options(tables=("payments.ledgr",)))
+        sides.verify(VerifyOptions(tables=("payments.ledgr",)))
 
 
 def test_rows_that_a_policy_hides_are_an_error_and_not_the_same(sides: Sides) -> None:

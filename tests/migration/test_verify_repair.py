@@ -15,8 +15,8 @@ from builders.migration.changes import Changes
 from builders.migration.databases import Database
 from builders.migration.journal import Journal, locked
 from builders.migration.verify import command, repair as repairing, verified
-from builders.migration.verify.command import Asked
-from builders.migration.verify.running import Options, verify
+from builders.migration.verify.command import VerifyRequest
+from builders.migration.verify.running import VerifyOptions, verify
 from builders.migration.verify.showing import differences
 
 from .conftest import MASTER, Pair
@@ -33,7 +33,7 @@ TABLES = (
 ROWS = """INSERT INTO payments.ledger (id, part, note, amount, doc, raw, at) OVERRIDING SYSTEM VALUE
           SELECT n, chr(97 + n % 3), E'it''s\\t\\\\n' || n, n / 3.0, '{"a": [null, 1.50]}', '\\x00ff', 'infinity'
           FROM generate_series(1, 500) n"""
-NOW = Options(patience=0)
+NOW = VerifyOptions(patience=0)
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Sides:
     target: Database
     pair: Pair
 
-    def run(self, asked: Asked = Asked(), options: Options = NOW) -> bool:  # noqa: B008  frozen
+    def run(self, asked: VerifyRequest = VerifyRequest(), options: VerifyOptions = NOW) -> bool:  # noqa: B008  frozen
         """Run the command; return whether both sides are the same."""
         return command.run(self.source, self.target, ["payments"], [], options, asked)
 
@@ -92,7 +92,7 @@ def test_a_row_that_dms_has_locked_is_waited_for_and_then_written(
                     dms.execute("ROLLBACK")
 
         with sides.pair.database("target", observe=observe) as target:
-            command.run(sides.source, target, ["payments"], [], NOW, Asked(repair=True, yes=True))
+            command.run(sides.source, target, ["payments"], [], NOW, VerifyRequest(repair=True, yes=True))
     said = capsys.readouterr().err
     assert "trying again (1 of 9)" in said
     assert "written to the target: 2 inserted, 3 updated, 1 deleted" in said
@@ -104,7 +104,7 @@ def test_rows_are_updated_inserted_and_deleted_until_both_sides_are_the_same(
 ) -> None:
     sides.spoil()
     sides.target.run("DELETE FROM payments.only WHERE id > 10")
-    assert sides.run(Asked(repair=True, yes=True))
+    assert sides.run(VerifyRequest(repair=True, yes=True))
     said = capsys.readouterr().err
     assert "written to the target: 12 inserted, 3 updated, 1 deleted" in said
     assert sides.run()
@@ -117,7 +117,7 @@ def test_a_repair_of_all_tables_makes_the_last_comparison_clean(sides: Sides) ->
     sides.spoil()
     assert not sides.run()
     assert verified(sides.target).clean is False  # type: ignore[union-attr]
-    assert sides.run(Asked(repair=True, yes=True))
+    assert sides.run(VerifyRequest(repair=True, yes=True))
     assert verified(sides.target).clean  # type: ignore[union-attr]
 
 
@@ -167,14 +167,14 @@ def test_a_table_without_a_key_is_not_repaired_and_still_differs(
     sides: Sides, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sides.target.run("INSERT INTO payments.heap VALUES ('x')")
-    assert not sides.run(Asked(repair=True, yes=True))
+    assert not sides.run(VerifyRequest(repair=True, yes=True))
     assert "payments.heap differs" in capsys.readouterr().out
 
 
 def test_a_repair_asks_first(sides: Sides) -> None:
     sides.spoil()
     with pytest.raises(UsageError, match=r"--yes answers yes to: Write 6 rows of payments.ledger in the target"):
-        sides.run(Asked(repair=True))
+        sides.run(VerifyRequest(repair=True))
     assert sides.target.run("SELECT count(*) FROM payments.ledger") == [(499,)]
 
 
@@ -191,8 +191,8 @@ def test_the_result_names_rows_and_columns_and_no_other_value(sides: Sides, caps
 
 def test_keys_are_hidden_on_request(sides: Sides, capsys: pytest.CaptureFixture[str]) -> None:
     sides.spoil()
-    sides.run(Asked(hide_keys=True))
-    sides.run(Asked(hide_keys=True, as_json=True))
+    sides.run(VerifyRequest(hide_keys=True))
+    sides.run(VerifyRequest(hide_keys=True, as_json=True))
     printed = capsys.readouterr().out
     assert "9999" not in printed
     assert "payments.ledger (…) differs in note, amount" in printed
@@ -201,7 +201,7 @@ def test_keys_are_hidden_on_request(sides: Sides, capsys: pytest.CaptureFixture[
 
 def test_json_has_counts_digests_and_all_differences(sides: Sides, capsys: pytest.CaptureFixture[str]) -> None:
     sides.spoil()
-    sides.run(Asked(as_json=True), Options(patience=0, tables=("payments.ledger",)))
+    sides.run(VerifyRequest(as_json=True), VerifyOptions(patience=0, tables=("payments.ledger",)))
     found = json.loads(capsys.readouterr().out)
     (ledger,) = found["tables"]
     assert (found["clean"], found["whole"], found["hash"]) == (False, False, "hashtextextended")
@@ -221,7 +221,7 @@ def test_after_the_cut_over_nothing_is_repaired_and_the_sides_are_only_compared(
         written.write("cutover-1", step, "done")
     try:
         with pytest.raises(MigrationError, match="nothing to repair from the source"):
-            sides.run(Asked(repair=True, yes=True))
+            sides.run(VerifyRequest(repair=True, yes=True))
         Changes(sides.source, sides.target, ["payments"]).drop()
         assert not sides.run()
         assert Changes(sides.source, sides.target, ["payments"]).held() is None

@@ -62,10 +62,10 @@ def phase_options(command: Callable[..., int]) -> Callable[..., int]:
 
     @functools.wraps(command)
     def with_options(**given: Any) -> int:
-        from builders.migration.phase import Options  # noqa: PLC0415  --help does not wait for psycopg
+        from builders.migration.phase import PhaseOptions  # noqa: PLC0415  --help does not wait for psycopg
 
-        chosen = {each.name: given.pop(each.name) for each in dataclasses.fields(Options)}
-        return command(options=Options(**chosen), **given)
+        chosen = {each.name: given.pop(each.name) for each in dataclasses.fields(PhaseOptions)}
+        return command(options=PhaseOptions(**chosen), **given)
 
     for option in reversed(_PHASE_OPTIONS):
         with_options = option(with_options)
@@ -353,14 +353,14 @@ def verify(*, options: Any, as_json: bool, repair: bool, yes: bool, hide_keys: b
     """
     from builders.migration.phase import Phase  # noqa: PLC0415  --help does not wait for psycopg
     from builders.migration.verify import command as verifying  # noqa: PLC0415
-    from builders.migration.verify.running import Options  # noqa: PLC0415
+    from builders.migration.verify.running import VerifyOptions  # noqa: PLC0415
 
     if yes and not repair:
         raise UsageError("--yes is the answer to --repair's question, and --repair is not given")
-    asked = verifying.Asked(as_json, hide_keys, repair, yes)
+    asked = verifying.VerifyRequest(as_json, hide_keys, repair, yes)
     with Phase(options) as phase, phase.source() as source, phase.target() as target:
         rules = phase.task.table_mappings()
-        is_clean = verifying.run(source, target, phase.schemas, rules, Options(**how), asked)
+        is_clean = verifying.run(source, target, phase.schemas, rules, VerifyOptions(**how), asked)
     return DONE if is_clean else FAILED
 
 
@@ -451,10 +451,10 @@ def _report(options: Any, directory: Path, *, as_json: bool, say: Callable[[str]
 def _cross(kind: Any, options: Any, *, yes: bool, as_json: bool, poll_seconds: float = 0.3, **chosen: Any) -> int:
     from builders.migration.phase import Phase  # noqa: PLC0415
     from builders.migration.switchover import crossing  # noqa: PLC0415  --help does not wait for psycopg
-    from builders.migration.switchover.runs import Options  # noqa: PLC0415
+    from builders.migration.switchover.runs import CrossingOptions  # noqa: PLC0415
 
     with Phase(options) as phase:
-        crossing.run(kind, phase, Options(**chosen), crossing.Asked(yes, as_json, poll_seconds))
+        crossing.run(kind, phase, CrossingOptions(**chosen), crossing.CrossingRequest(yes, as_json, poll_seconds))
     return DONE
 
 

@@ -39,7 +39,7 @@ _SSL_MODES = {"none": "disable", "require": "require", "verify-ca": "verify-ca",
 
 
 @dataclass(frozen=True)
-class Options:
+class PhaseOptions:
     """A phase and the ways to it, as the command line gives them."""
 
     phase: str
@@ -56,7 +56,7 @@ class Options:
     target_address: tuple[str, int] | None = None
 
 
-def facts_of(options: Options) -> deployed.Facts:
+def facts_of(options: PhaseOptions) -> deployed.Facts:
     """The outputs of the phase's stacks in one target. Raises `UsageError` where there is no task among them."""
     found = deployed.facts(options.phase, options.outputs_dir, options.account, options.region, options.profile, ADVICE)
     if not found.outputs.get(TASK, "").startswith("arn:"):
@@ -72,7 +72,7 @@ class Phase:
 
     def __init__(
         self,
-        options: Options,
+        options: PhaseOptions,
         observe_calls: CallObserver | None = None,
         observe_statements: StatementObserver | None = None,
     ) -> None:

@@ -20,7 +20,7 @@ from builders.migration.phase import DATABASE_SECRET, Phase
 from builders.migration.schema import building, moments, schema_plan
 from builders.migration.schema.schema_plan import Noted, Users
 from builders.migration.slots import DAY, Slots
-from builders.migration.task.values import Table, Task
+from builders.migration.task.values import TableStatistics, Task
 from builders.text import counted_noun, first_lines, name_list
 
 MOST_DIFFERENCES = 10
@@ -36,7 +36,7 @@ class Overview:
     """State of a migration; a part that could not be read has its reason in `unknown`."""
 
     task: Task
-    tables: Sequence[Table]
+    tables: Sequence[TableStatistics]
     step: str = ""
     next: str = ""
     waiting: dict[str, int] = field(default_factory=dict)
@@ -83,7 +83,7 @@ class Overview:
         yield "next", self.next
 
 
-def of_phase(phase: Phase, task: Task, tables: Sequence[Table]) -> Overview:
+def of_phase(phase: Phase, task: Task, tables: Sequence[TableStatistics]) -> Overview:
     """Read the overview of a phase; what does not answer is named in it."""
     overview = Overview(task, tables)
     overview.lag = _latencies(task, naming.with_suffix(naming.REPLICATION_INSTANCE, phase.suffix), phase.session)

@@ -40,7 +40,7 @@ _MOST_NAMES = 6
 
 
 @dataclass(frozen=True)
-class Options:
+class CheckOptions:
     """Options of a check, and what is known of the phase."""
 
     schemas: Sequence[str]
@@ -62,7 +62,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Report:
+class CheckReport:
     """Findings of a check, and the time and space it estimates. `remarks` are lines about what could not be read."""
 
     findings: tuple[Finding, ...]
@@ -74,12 +74,12 @@ class Report:
         """The findings that somebody has to fix, exclude or accept."""
         return [each for each in self.findings if each.is_open]
 
-    def accepting(self, names: Collection[str]) -> Report:
+    def accepting(self, names: Collection[str]) -> CheckReport:
         """The report with findings marked as accepted by name."""
         marked = (replace(each, is_accepted=each.severity.is_open and each.name in names) for each in self.findings)
         return replace(self, findings=tuple(marked))
 
-    def with_assessment(self, assessed: assessment.Assessment) -> Report:
+    def with_assessment(self, assessed: assessment.Assessment) -> CheckReport:
         """The report with what DMS itself says."""
         return replace(self, findings=(*self.findings, *assessed.findings), remarks=(*self.remarks, assessed.summary))
 
@@ -93,7 +93,7 @@ class Report:
         }
 
 
-def check(source: Database, target: Database | None, options: Options, why_no_target: str = "") -> Report:
+def check(source: Database, target: Database | None, options: CheckOptions, why_no_target: str = "") -> CheckReport:
     """Ask both databases, and change neither: their sessions are read only from here on. Raises `MigrationError`."""
     for database in (source, target):
         if database:
@@ -121,7 +121,7 @@ def check(source: Database, target: Database | None, options: Options, why_no_ta
     remarks = (
         (f"not read without --measure, since too large: {counted_noun(read.unread, 'table')}",) if read.unread else ()
     )
-    return Report(tuple(sorted(found, key=_order)), estimated, remarks)
+    return CheckReport(tuple(sorted(found, key=_order)), estimated, remarks)
 
 
 def _order(found: Finding) -> tuple[int, str, str]:
@@ -142,7 +142,7 @@ def _may_read(database: Database, table: str) -> bool:
     return bool(database.value("SELECT has_table_privilege(%s, 'SELECT')", (f"pg_catalog.{table}",)))
 
 
-def _rights(source: Database, target: Database | None, options: Options) -> Iterator[Finding]:
+def _rights(source: Database, target: Database | None, options: CheckOptions) -> Iterator[Finding]:
     own = source.login.username
     users = [("source", source, own, rights.SOURCE_READER)]
     if options.dms_user not in ("", own):

@@ -12,7 +12,7 @@ from builders.aws.errors import AccessDenied
 from builders.errors import MigrationError, RolloutError, UsageError
 from builders.migration.check import accepted, assessment, showing
 from builders.migration.check.hazards import Finding
-from builders.migration.check.report import Options, Report, check
+from builders.migration.check.report import CheckOptions, CheckReport, check
 from builders.migration.check.sizes import Instance
 from builders.migration.check.table_rules import excluded
 from builders.migration.check.undeployed import Undeployed, rules_of
@@ -59,7 +59,7 @@ def run(phase: Phase, wishes: Wishes, *, as_json: bool) -> int:
 
 def run_undeployed(phase: Undeployed, wishes: Wishes, *, as_json: bool) -> int:
     """Check the source of a phase before its deployment, likewise."""
-    options = Options(
+    options = CheckOptions(
         schemas=phase.schemas,
         excluded=excluded(rules_of(wishes.table_rules)) if wishes.table_rules else excluded(()),
         target_major=wishes.target_major,
@@ -84,10 +84,10 @@ def _target(phase: Phase, wishes: Wishes) -> tuple[Database | None, str]:
         return None, str(error)
 
 
-def options_of(phase: Phase, wishes: Wishes) -> Options:
+def options_of(phase: Phase, wishes: Wishes) -> CheckOptions:
     """Return a check's options, with what a phase says of the task, its tables and its instances."""
     task = phase.task.task()
-    return Options(
+    return CheckOptions(
         schemas=phase.schemas,
         excluded=excluded(phase.task.table_mappings()),
         target_major=wishes.target_major,
@@ -135,7 +135,7 @@ def _assess(phase: Phase, wishes: Wishes) -> assessment.Assessment:
     return assessment.run(phase.session, phase.task.arn, bucket, role)
 
 
-def _accept(found: Report, target: Database | None, wishes: Wishes, phase: Phase | Undeployed) -> Report:
+def _accept(found: CheckReport, target: Database | None, wishes: Wishes, phase: Phase | Undeployed) -> CheckReport:
     """Keep what is accepted now, and mark what was accepted before."""
     names = list(dict.fromkeys(wishes.accept))
     must_be_acceptable(found, names)
@@ -158,7 +158,7 @@ def standing(target: Database | None, accepted_file: Path | None = None) -> set[
     return {each.finding for each in kept}
 
 
-def must_be_acceptable(found: Report, names: Sequence[str]) -> None:
+def must_be_acceptable(found: CheckReport, names: Sequence[str]) -> None:
     """Raise `UsageError` for a name of no finding that can be accepted."""
     known = {each.name: each for each in found.findings if each.severity.is_open}
     for name in names:
@@ -171,6 +171,6 @@ def must_be_acceptable(found: Report, names: Sequence[str]) -> None:
             )
 
 
-def open_findings(source: Database, target: Database, options: Options) -> list[Finding]:
+def open_findings(source: Database, target: Database, options: CheckOptions) -> list[Finding]:
     """The findings that stand in the way of a cut-over."""
     return check(source, target, options).accepting(standing(target)).open

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from builders.command_line import show
 from builders.migration.check.hazards import Finding, Severity
-from builders.migration.check.report import HAZARDS, Report
+from builders.migration.check.report import HAZARDS, CheckReport
 from builders.migration.check.sizes import size_text
 from builders.terminal import BAD, FAINT, GOOD, STRONG, WARN
 from builders.text import counted_noun, left_out
@@ -28,7 +28,7 @@ _HEADINGS: Mapping[Severity, tuple[str, str]] = {
 _TITLES = {hazard.id: hazard.title for hazard in HAZARDS}
 
 
-def result(phase: str, report: Report, *, as_json: bool) -> None:
+def result(phase: str, report: CheckReport, *, as_json: bool) -> None:
     """Print a report: for a person by severity, then by kind, nothing cut off."""
 
     def fill(page: Page) -> None:
@@ -61,7 +61,7 @@ def _kind(page: Page, kind: str, found: list[Finding]) -> None:
         page.copyable(found[0].remedy, indent=6)
 
 
-def _estimate(page: Page, report: Report) -> None:
+def _estimate(page: Page, report: CheckReport) -> None:
     estimated = report.estimate
     page.line(
         f"{counted_noun(estimated.tables, 'table')}, about {estimated.rows:,} rows, {size_text(estimated.size)} and "
@@ -80,7 +80,7 @@ def _estimate(page: Page, report: Report) -> None:
     page.line(f"a day of pause keeps {size_text(estimated.wal_per_day)} of log, {counted}; {pause}")
 
 
-def _verdict(page: Page, report: Report) -> None:
+def _verdict(page: Page, report: CheckReport) -> None:
     left, accepted = report.open, sum(each.is_accepted for each in report.findings)
     said = f"; {counted_noun(accepted, 'finding')} accepted" if accepted else ""
     if not left:

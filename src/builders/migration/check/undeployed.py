@@ -12,13 +12,13 @@ from typing import Any
 from builders.aws.calls import Access, ApiCalls, Session
 from builders.errors import UsageError
 from builders.migration.databases import Database, Login
-from builders.migration.phase import ADVICE, THROTTLED_SECONDS, Options, secret_of_user
+from builders.migration.phase import ADVICE, THROTTLED_SECONDS, PhaseOptions, secret_of_user
 
 
 class Undeployed:
     """Part of a phase that a check needs, where there are no outputs. Raises `UsageError` without a secret."""
 
-    def __init__(self, options: Options, schemas: Sequence[str], database: str, certificate: Path | None) -> None:
+    def __init__(self, options: PhaseOptions, schemas: Sequence[str], database: str, certificate: Path | None) -> None:
         arn = options.source_secret or ""
         if not arn.startswith("arn:") or not database:
             raise UsageError("--schema checks a phase before its deployment, and needs --source-secret and --database")

@@ -13,7 +13,7 @@ from builders.migration import journal
 from builders.migration.databases import Database
 from builders.migration.journal import Entry, Kind, Run
 from builders.migration.phase import Phase
-from builders.migration.switchover.runs import Options, outage_seconds, steps_of
+from builders.migration.switchover.runs import CrossingOptions, outage_seconds, steps_of
 
 FORMAT = 1
 """Of the JSON: a field may be added; a change of one that is there raises the number."""
@@ -86,7 +86,7 @@ class Verification(_Value):
     tables: tuple[TableDigests, ...]
 
 
-class Acceptance(_Value):
+class AcceptedFinding(_Value):
     """A finding of the check that somebody accepted by name."""
 
     finding: str
@@ -109,7 +109,7 @@ class Report(_Value):
     application_writes_to: str
     runs: tuple[RunTimes, ...]
     verifications: tuple[Verification, ...]
-    accepted: tuple[Acceptance, ...]
+    accepted: tuple[AcceptedFinding, ...]
 
 
 def of_phase(phase: Phase) -> Report:
@@ -136,7 +136,8 @@ def gather(phase: str, caller: str, dms: str, source: Database, target: Database
         runs=tuple(map(_times, runs)),
         verifications=tuple(_verification(*row) for row in _rows(target, "verification", _VERIFICATIONS)),
         accepted=tuple(
-            Acceptance(finding=finding, at=at, caller=by) for finding, at, by in _rows(target, "accepted", _ACCEPTED)
+            AcceptedFinding(finding=finding, at=at, caller=by)
+            for finding, at, by in _rows(target, "accepted", _ACCEPTED)
         ),
     )
 
@@ -172,10 +173,10 @@ def _times(run: Run) -> RunTimes:
     )
 
 
-def _options(begun: Entry | None) -> Options:
+def _options(begun: Entry | None) -> CrossingOptions:
     """The options that a run began with, which are among its steps' words."""
     details = begun.details if begun else {}
-    return Options(keep_reads=bool(details.get("keep_reads")), way_back=bool(details.get("way_back", True)))
+    return CrossingOptions(keep_reads=bool(details.get("keep_reads")), way_back=bool(details.get("way_back", True)))
 
 
 def _step(name: str, words: str, entries: Sequence[Entry]) -> StepTime:

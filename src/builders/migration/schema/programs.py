@@ -56,7 +56,7 @@ _ADVICE = (
 
 
 @dataclass(frozen=True)
-class Entry:
+class DumpEntry:
     """One definition of a dump, as pg_restore writes it; `owned` is its last statement, which names the owner."""
 
     number: int
@@ -140,7 +140,7 @@ def run(program: Path, *arguments: str, environment: Mapping[str, str]) -> subpr
     )
 
 
-def definitions(database: Database, schemas: Sequence[str], major: int = 0) -> list[Entry]:
+def definitions(database: Database, schemas: Sequence[str], major: int = 0) -> list[DumpEntry]:
     """The definitions of some schemas, in an order in which they can be made. Raises `MigrationError`.
 
     `major` is the version of the program where it is to be newer than this side's server, such as that of the other.
@@ -203,7 +203,7 @@ def _advice(database: Database, said: str) -> str:
     return "run this again"
 
 
-def entries(script: str) -> list[Entry]:
+def entries(script: str) -> list[DumpEntry]:
     """Split what `pg_restore --verbose` writes at its own comments."""
     script = _TAIL.sub("", script)
     found = list(_ENTRY.finditer(script))
@@ -211,7 +211,7 @@ def entries(script: str) -> list[Entry]:
     return [_entry(each, script[each.end() : end]) for each, end in zip(found, ends, strict=True)]
 
 
-def _entry(header: re.Match[str], text: str) -> Entry:
+def _entry(header: re.Match[str], text: str) -> DumpEntry:
     statement = text
     while (shorter := _SETTING.sub("", statement)) != statement:
         statement = shorter
@@ -219,7 +219,7 @@ def _entry(header: re.Match[str], text: str) -> Entry:
     before, _, last = statement.rpartition("\n")
     if _OWNER.match(last):
         statement, owned = before.rstrip(), last
-    return Entry(
+    return DumpEntry(
         number=int(header["number"]),
         catalog=int(header["class"]),
         oid=int(header["oid"]),

@@ -24,11 +24,11 @@ from builders.errors import MigrationError
 from builders.migration import journal
 from builders.migration.databases import LOCK_SECONDS, LOCK_WAITS, Database, sqlstate
 from builders.migration.journal import Journal
-from builders.migration.phase import Options, Phase
+from builders.migration.phase import Phase, PhaseOptions
 from builders.migration.schema import moments, passwords, programs, roles, schema_plan
 from builders.migration.schema.moments import Say
 from builders.migration.schema.passwords import Passwords
-from builders.migration.schema.schema_plan import Noted, Plan, Step, Users
+from builders.migration.schema.schema_plan import Noted, Plan, SchemaStep, Users
 from builders.terminal import BAD, WARN
 from builders.text import printable
 
@@ -53,7 +53,7 @@ _REFUSALS = frozenset({"0A000", "0LP01", "22023", "2BP01", "3F000", "58P01"})
 
 
 @dataclass
-class Outcome:
+class SchemaOutcome:
     """Definitions that were made, were there, differ or were left out."""
 
     made: list[str] = field(default_factory=list)
@@ -87,16 +87,18 @@ def carry(
     users: Users,
     say: Say,
     new_password: NewPassword,
-) -> Outcome:
+) -> SchemaOutcome:
     """Make the definitions of some schemas in the target. Raises `MigrationError`."""
     journal.must_serve_source(target)
     planned = schema_plan.plan(source, target, schemas, users)
     return carry_out(planned, source, target, say, new_password)
 
 
-def carry_out(planned: Plan, source: Database, target: Database, say: Say, new_password: NewPassword) -> Outcome:
+def carry_out(planned: Plan, source: Database, target: Database, say: Say, new_password: NewPassword) -> SchemaOutcome:
     """Run the steps of a plan, those that were shown. Raises `MigrationError`."""
-    outcome = Outcome(there=list(planned.there), differing=list(planned.differing), left_out=list(planned.left_out))
+    outcome = SchemaOutcome(
+        there=list(planned.there), differing=list(planned.differing), left_out=list(planned.left_out)
+    )
     moments.prepare(target)
     # Bodies of functions are not checked, since what they name may come later, and names are written with schemas.
     target.run("SET check_function_bodies = off")
@@ -116,7 +118,12 @@ def carry_out(planned: Plan, source: Database, target: Database, say: Say, new_p
 
 
 def _run(
-    step: Step, source: Database, target: Database, outcome: Outcome, missing: dict[int, str], new_password: NewPassword
+    step: SchemaStep,
+    source: Database,
+    target: Database,
+    outcome: SchemaOutcome,
+    missing: dict[int, str],
+    new_password: NewPassword,
 ) -> None:
     """Run one step and remember it, in one transaction where it is the target's."""
     database = source if step.side == "source" else target
@@ -154,7 +161,7 @@ def _reason(error: MigrationError) -> str:
     return primary or str(error)
 
 
-def _leave_out(step: Step, why: str, outcome: Outcome, missing: dict[int, str]) -> None:
+def _leave_out(step: SchemaStep, why: str, outcome: SchemaOutcome, missing: dict[int, str]) -> None:
     """Note what the target does not get, and what cannot be without it."""
     outcome.refused.append(Noted(step.kind, step.object, why))
     if step.number >= 0:
@@ -174,7 +181,7 @@ def _remember_carried(planned: Plan, target: Database) -> None:
                 moments.keep(target, replace(row, carried=now))
 
 
-def _fill(page: Page, outcome: Outcome) -> None:
+def _fill(page: Page, outcome: SchemaOutcome) -> None:
     """Add the outcome to a page."""
     page.line(f"made          {len(outcome.made):,}")
     page.line(f"kept          {len(outcome.kept):,} for after the load, and for the cut-over", hang=_TITLE_COLUMNS)
@@ -185,7 +192,7 @@ def _fill(page: Page, outcome: Outcome) -> None:
             page.line((f"{title:<{_TITLE_COLUMNS}}", style), str(each), hang=_TITLE_COLUMNS)
 
 
-def run(options: Options, *, as_json: bool, dry_run: bool) -> bool:
+def run(options: PhaseOptions, *, as_json: bool, dry_run: bool) -> bool:
     """Carry the definitions of a phase and show the outcome, or show the SQL. Return whether nothing differs."""
     with Phase(options) as phase, phase.source() as source, phase.target() as target:
         users = Users.of(phase)

@@ -19,7 +19,7 @@ from builders.migration.definitions import not_of_an_extension
 from builders.migration.phase import Phase
 from builders.migration.schema import moments, programs, roles
 from builders.migration.schema.moments import Kept, Moment
-from builders.migration.schema.programs import Entry
+from builders.migration.schema.programs import DumpEntry
 from builders.migration.schema.roles import Role
 
 _BASE: Mapping[str, Moment] = {
@@ -127,7 +127,7 @@ class Users:
 
 
 @dataclass(frozen=True)
-class Step:
+class SchemaStep:
     """Statements of one transaction, and what is remembered with them."""
 
     kind: str
@@ -170,9 +170,9 @@ class Plan:
     schemas: tuple[str, ...]
     users: Users
     roles: list[Role]
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[DumpEntry] = field(default_factory=list)
     major: int = 0
-    steps: list[Step] = field(default_factory=list)
+    steps: list[SchemaStep] = field(default_factory=list)
     there: list[str] = field(default_factory=list)
     differing: list[Noted] = field(default_factory=list)
     softened: list[Kept] = field(default_factory=list)
@@ -204,7 +204,7 @@ def plan(source: Database, target: Database, schemas: Sequence[str], users: User
     return planned
 
 
-def words(entry: Entry, carried: Collection[str]) -> str:
+def words(entry: DumpEntry, carried: Collection[str]) -> str:
     """Return the SQL of an entry, without rights of roles that stay behind: by it two entries are compared."""
     if entry.kind in _RIGHTS:
         return "\n".join(_rights(entry, carried))
@@ -231,14 +231,14 @@ def _plan_roles(planned: Plan, source: Database, target: Database) -> None:
             planned.differing.append(Noted("ROLE", role.name, "{} in the target, {} in the source".format(*words_of)))
         if role.name not in usable:
             grant = sql.SQL("GRANT {} TO CURRENT_USER").format(name)
-            planned.steps.append(Step("MEMBERSHIP", f"{own} in {role.name}", _texts(target, grant), must=True))
+            planned.steps.append(SchemaStep("MEMBERSHIP", f"{own} in {role.name}", _texts(target, grant), must=True))
         planned.left_out += [
             Noted("ATTRIBUTE", f"{word} of {role.name}", "only a superuser gives it") for word in role.lost
         ]
     for role in planned.roles:
         for group, grant in roles.grants(role, carried):
             if (group, role.name) not in members:
-                planned.steps.append(Step("MEMBERSHIP", f"{role.name} in {group}", _texts(target, grant)))
+                planned.steps.append(SchemaStep("MEMBERSHIP", f"{role.name} in {group}", _texts(target, grant)))
     for (right,) in sorted(set(target.run(_EVERYBODY)) - set(source.run(_EVERYBODY))):
         # Taken away now it would keep out whoever watches the target, and a cut-over grants it by name.
         why = f"everybody has {right} in the target and not in the source: REVOKE it after the cut-over"
@@ -249,7 +249,7 @@ def _plan_roles(planned: Plan, source: Database, target: Database) -> None:
             grant = sql.SQL("GRANT {} ON DATABASE {} TO {}").format(
                 sql.SQL(rights), sql.Identifier(target.login.database), sql.Identifier(name)
             )
-            planned.steps.append(Step("RIGHTS", f"{name} on the database", _texts(target, grant)))
+            planned.steps.append(SchemaStep("RIGHTS", f"{name} on the database", _texts(target, grant)))
 
 
 def _opening(role: Role, target: Database) -> Kept:
@@ -258,11 +258,11 @@ def _opening(role: Role, target: Database) -> Kept:
     return Kept("target", "opening", "ROLE", role.name, opened, closed)
 
 
-def _adoption(role: Role, target: Database) -> Step:
+def _adoption(role: Role, target: Database) -> SchemaStep:
     """Close a role that the target has already, and give it its password: it logs in from the cut-over on."""
     first = _texts(target, roles.closing(role))
     password, hidden = _password(role, target)
-    return Step("ROLE", role.name, first + password, (_opening(role, target),), shown=first + hidden, must=True)
+    return SchemaStep("ROLE", role.name, first + password, (_opening(role, target),), shown=first + hidden, must=True)
 
 
 def _password(role: Role, target: Database) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -273,17 +273,17 @@ def _password(role: Role, target: Database) -> tuple[tuple[str, ...], tuple[str,
     return _texts(target, roles.password(role.name, role.verifier)), (hidden,)
 
 
-def _creation(role: Role, target: Database) -> Iterator[Step]:
+def _creation(role: Role, target: Database) -> Iterator[SchemaStep]:
     """Make a role that cannot log in, with its password, and remember its opening."""
     create = _texts(target, roles.creation(role))
     kept = (_opening(role, target),) if role.logs_in else ()
     if role.verifier:
         password, hidden = _password(role, target)
-        yield Step("ROLE", role.name, create + password, kept, shown=create + hidden, must=True)
+        yield SchemaStep("ROLE", role.name, create + password, kept, shown=create + hidden, must=True)
         return
     shown = (*create, "-- a new password, which goes into a secret") if role.needs_password else create
     new = role.name if role.needs_password else ""
-    yield Step("ROLE", role.name, create, kept, shown=shown, password_of=new, must=True)
+    yield SchemaStep("ROLE", role.name, create, kept, shown=shown, password_of=new, must=True)
 
 
 def _plan_extensions(planned: Plan, source: Database, target: Database) -> None:
@@ -306,20 +306,22 @@ def _plan_extensions(planned: Plan, source: Database, target: Database) -> None:
         if schema not in schemas and schema not in outside and schema not in planned.schemas:
             outside.append(schema)
             create = sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema))
-            planned.steps.append(Step("SCHEMA", schema, _texts(target, create)))
+            planned.steps.append(SchemaStep("SCHEMA", schema, _texts(target, create)))
         statement = sql.SQL("CREATE EXTENSION {} SCHEMA {}").format(sql.Identifier(name), sql.Identifier(schema))
         if version in offered[name]:
             statement += sql.SQL(" VERSION {}").format(sql.Literal(version))
-        planned.steps.append(Step("EXTENSION", name, _texts(target, statement)))
+        planned.steps.append(SchemaStep("EXTENSION", name, _texts(target, statement)))
     carried = {role.name for role in planned.roles} | {""}
     for schema, role in source.run(_USAGE, (outside,)):
         if role in carried:
             to = sql.Identifier(role) if role else sql.SQL("PUBLIC")
             grant = sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(schema), to)
-            planned.steps.append(Step("RIGHTS", f"{role or 'PUBLIC'} on {schema}", _texts(target, grant)))
+            planned.steps.append(SchemaStep("RIGHTS", f"{role or 'PUBLIC'} on {schema}", _texts(target, grant)))
 
 
-def _entries(planned: Plan, source: Database, target: Database, major: int) -> tuple[list[Step], list[Step]]:
+def _entries(
+    planned: Plan, source: Database, target: Database, major: int
+) -> tuple[list[SchemaStep], list[SchemaStep]]:
     """The steps of the dump's schemas and of its other entries; what is there, and what differs, is noted."""
     carried = {role.name for role in planned.roles}
     owners, own = dict(target.run(_SCHEMAS)), target.login.username
@@ -328,7 +330,7 @@ def _entries(planned: Plan, source: Database, target: Database, major: int) -> t
         there = {(each.kind, each.object): each for each in programs.definitions(target, present, major)}
     rows = {(each.kind, each.object): each for each in _rows(target) if each.source}
     keeping = _Keeping(source, planned.users.dms_target)
-    made: list[Step] = []
+    made: list[SchemaStep] = []
     for entry in planned.entries:
         step = keeping.step(entry, words(entry, carried), carried)
         if step is not None:
@@ -350,8 +352,8 @@ def _entries(planned: Plan, source: Database, target: Database, major: int) -> t
 
 
 def _settled(
-    planned: Plan, step: Step, entry: Entry, row: Kept | None, standing: Entry | None, is_masters: bool
-) -> Iterator[Step]:
+    planned: Plan, step: SchemaStep, entry: DumpEntry, row: Kept | None, standing: DumpEntry | None, is_masters: bool
+) -> Iterator[SchemaStep]:
     """The step of an entry where it has something to do; else note that it is there, or that it differs.
 
     `row` is what was carried of it before, `standing` what the target has; a schema may be the master user's.
@@ -400,7 +402,9 @@ def _difference(now: str, in_target: str, row: Kept | None) -> str:
     return ""
 
 
-def _creators(planned: Plan, source: Database, target: Database, made: Sequence[Step]) -> tuple[list[Step], list[Step]]:
+def _creators(
+    planned: Plan, source: Database, target: Database, made: Sequence[SchemaStep]
+) -> tuple[list[SchemaStep], list[SchemaStep]]:
     """Let owners that may not create in a schema do so while their objects become theirs (ALTER ... OWNER wants it)."""
     carried = {role.name for role in planned.roles}
     numbers = {step.number for step in made}
@@ -410,9 +414,9 @@ def _creators(planned: Plan, source: Database, target: Database, made: Sequence[
     asked = list(planned.schemas), sorted(carried)
     on_source, on_target = (set(side.run(_CREATORS, asked)) for side in (source, target))
 
-    def steps(statement: str, found: Iterable[tuple[str, str]], why: str) -> list[Step]:
+    def steps(statement: str, found: Iterable[tuple[str, str]], why: str) -> list[SchemaStep]:
         return [
-            Step("RIGHTS", f"{owner} on {schema}, {why}",
+            SchemaStep("RIGHTS", f"{owner} on {schema}, {why}",
                  _texts(target, sql.SQL(statement).format(sql.Identifier(schema), sql.Identifier(owner))))
             for schema, owner in sorted(found)
         ]  # fmt: skip
@@ -431,7 +435,7 @@ class _Keeping:
         self.undo = {(catalog, oid): undo for catalog, oid, undo in source.run(_UNDONE)}
         self.moments: dict[int, Moment] = {}
 
-    def step(self, entry: Entry, said: str, carried: Collection[str]) -> Step | None:
+    def step(self, entry: DumpEntry, said: str, carried: Collection[str]) -> SchemaStep | None:
         """The step of an entry; None for rights of roles that stay behind."""
         if not said:
             return None
@@ -447,9 +451,9 @@ class _Keeping:
         now = statements if moment == "before_load" else ()
         if entry.kind == "TABLE" and self.dms:
             now += (_dms_grant(sql.Identifier(entry.schema, entry.name), self.dms).as_string(None),)
-        return Step(entry.kind, entry.object, now, kept, number=entry.number, needs=entry.needs)
+        return SchemaStep(entry.kind, entry.object, now, kept, number=entry.number, needs=entry.needs)
 
-    def _moment(self, entry: Entry) -> Moment:
+    def _moment(self, entry: DumpEntry) -> Moment:
         _, _, unique, deferrable, waits, *_ = self.constraints.get(entry.oid, ("", "", False, False, False))
         if entry.kind == "CONSTRAINT":
             return "cutover" if unique and deferrable else "before_load"
@@ -459,7 +463,7 @@ class _Keeping:
             return "before_load"
         return _BASE.get(entry.kind, "before_load")
 
-    def _kept(self, entry: Entry, moment: Moment, statement: str, said: str) -> tuple[Kept, ...]:
+    def _kept(self, entry: DumpEntry, moment: Moment, statement: str, said: str) -> tuple[Kept, ...]:
         one = Kept("target", moment, entry.kind, entry.object, statement, "", said, position=entry.number,
                    is_done=moment == "before_load")  # fmt: skip
         if moment == "before_load":
@@ -471,7 +475,7 @@ class _Keeping:
             statement = _INDEX.sub(lambda found: f"{found[0]}CONCURRENTLY ", statement)
         return (replace(one, statement=statement, undo=undo),)
 
-    def _constraint(self, one: Kept, entry: Entry, moment: Moment) -> tuple[Kept, ...]:
+    def _constraint(self, one: Kept, entry: DumpEntry, moment: Moment) -> tuple[Kept, ...]:
         table, name, _, _, _, is_valid, partitioned = self.constraints[entry.oid]
         one = replace(one, undo=f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {name}")
         # PostgreSQL 17 and older know no NOT VALID of a partitioned table's foreign key ("ALTER TABLE").
@@ -485,17 +489,17 @@ class _Keeping:
 _REFRESHED: tuple[Moment, Moment] = ("after_load", "opened")
 
 
-def _refreshes(source: Database, schemas: Sequence[str], rows: Collection[tuple[str, str]]) -> Iterator[Step]:
+def _refreshes(source: Database, schemas: Sequence[str], rows: Collection[tuple[str, str]]) -> Iterator[SchemaStep]:
     """Keep the contents of materialized views for the end of the load, and again for after the opening."""
     for number, (_, schema, name) in enumerate(source.run(_MATERIALIZED, (list(schemas),)), start=500_000):
         if ("MATERIALIZED VIEW", f"{schema}.{name}") not in rows:
             refresh = _texts(source, sql.SQL("REFRESH MATERIALIZED VIEW {}").format(sql.Identifier(schema, name)))
             kept = [Kept("target", moment, "REFRESH", f"{schema}.{name}", refresh[0], position=number)
                     for moment in _REFRESHED]  # fmt: skip
-            yield Step("REFRESH", f"{schema}.{name}", (), tuple(kept))
+            yield SchemaStep("REFRESH", f"{schema}.{name}", (), tuple(kept))
 
 
-def _rights(entry: Entry, carried: Collection[str]) -> list[str]:
+def _rights(entry: DumpEntry, carried: Collection[str]) -> list[str]:
     """The statements of an ACL that concern roles that come over, run as the role that granted it."""
     found: list[str] = []
     for line in filter(None, entry.statement.split("\n")):
@@ -527,7 +531,7 @@ def _plan_settings(planned: Plan, source: Database, target: Database) -> None:
             planned.differing.append(Noted("SETTING", str(setting), why))
         else:
             statement = _texts(target, setting.statement(target.login.database))
-            planned.steps.append(Step("SETTING", str(setting), statement))
+            planned.steps.append(SchemaStep("SETTING", str(setting), statement))
 
 
 def _plan_users(planned: Plan, source: Database, target: Database) -> None:
@@ -551,7 +555,7 @@ def _plan_users(planned: Plan, source: Database, target: Database) -> None:
             statements.append(sql.SQL("GRANT {} ON {} TO {}").format(sql.SQL(rights), table, sql.Identifier(user)))
         if statements:
             named = f"{naming.MARKER_SCHEMA}.{naming.MARKER_TABLE}"
-            planned.steps.append(Step("MARKER", named, _texts(side, *statements), side=side.side, must=True))
+            planned.steps.append(SchemaStep("MARKER", named, _texts(side, *statements), side=side.side, must=True))
     _plan_dms(planned, target)
 
 
@@ -569,7 +573,7 @@ def _plan_dms(planned: Plan, target: Database) -> None:
     standing = [sql.Identifier(*names) for names in target.run(_LACKING, (dms, list(planned.schemas)))]
     grants += [_dms_grant(table, dms) for table in standing]
     if standing or any(step.kind == "TABLE" for step in planned.steps):
-        planned.steps.append(Step("RIGHTS", dms, _texts(target, *grants), must=True))
+        planned.steps.append(SchemaStep("RIGHTS", dms, _texts(target, *grants), must=True))
     else:
         planned.there.append(f"RIGHTS {dms}")
 

@@ -10,7 +10,7 @@ from typing import Any
 from builders.aws.calls import Session
 from builders.aws.errors import NotFound, Refused
 from builders.errors import ReplicationError, RolloutError
-from builders.migration.task.values import Table, Task, table_of, task_of
+from builders.migration.task.values import TableStatistics, Task, table_of, task_of
 
 _WRONG_STATE = "InvalidResourceStateFault"
 
@@ -50,7 +50,7 @@ class Replication:
         task: dict[str, Any] = found[0]
         return task
 
-    def tables(self) -> list[Table]:
+    def tables(self) -> list[TableStatistics]:
         """The tables that the task knows; none before it has run."""
         with self._asking():
             try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from builders.migration.task.values import Table, Task
+from builders.migration.task.values import TableStatistics, Task
 from builders.text import counted_noun
 
 _LOG = "its log has more, in the log group dms-tasks-<replication instance>"
@@ -91,7 +91,7 @@ def why(task: Task) -> str:
     return f"{said}: {way}" if way else said
 
 
-def trouble(table: Table) -> str:
+def trouble(table: TableStatistics) -> str:
     """The trouble of a table, as DMS gives it, and the remedy; empty where there is none."""
     said = []
     if table.state in _TABLES:
@@ -104,12 +104,12 @@ def trouble(table: Table) -> str:
     return "; ".join(said)
 
 
-def has_failed(table: Table) -> bool:
+def has_failed(table: TableStatistics) -> bool:
     """True for a table that lacks rows or whose rows differ, and not for one that merely cannot be compared."""
     return table.state in _TABLES or table.validation in _VALIDATION
 
 
-def _counted(table: Table) -> str:
+def _counted(table: TableStatistics) -> str:
     count = {"Mismatched records": table.failed_validation, "Suspended records": table.suspended_validation}
     if table.validation in count:
         return f"{table.validation}: {counted_noun(count[table.validation], 'row')}"

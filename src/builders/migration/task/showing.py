@@ -14,7 +14,7 @@ from builders.errors import ReplicationError
 from builders.migration.task.client import Replication
 from builders.migration.task.reasons import has_failed, trouble, why
 from builders.migration.task.running import Show, must_be_reloadable
-from builders.migration.task.values import Table, Task, rows_of
+from builders.migration.task.values import TableStatistics, Task, rows_of
 from builders.terminal import BAD, STRONG, WARN
 from builders.text import left_out, printable
 
@@ -54,7 +54,7 @@ class Section(Protocol):
         """Return titles and texts for a person; a line without a text is left out."""
 
 
-def result(task: Task, tables: Sequence[Table], below: Section | None = None, *, as_json: bool) -> None:
+def result(task: Task, tables: Sequence[TableStatistics], below: Section | None = None, *, as_json: bool) -> None:
     """Print the state of the task, of the tables in trouble, and what is below: for people, or as one JSON object."""
 
     def fill(page: Page) -> None:
@@ -88,7 +88,7 @@ _TITLE_COLUMNS = 11
 _STYLES = {"unknown": WARN, "next": STRONG}
 
 
-def as_data(task: Task, tables: Sequence[Table]) -> dict[str, Any]:
+def as_data(task: Task, tables: Sequence[TableStatistics]) -> dict[str, Any]:
     """The task, its rows and its tables in trouble as --json prints them."""
     rows = rows_of(tables)
     return {
@@ -112,7 +112,7 @@ def as_data(task: Task, tables: Sequence[Table]) -> dict[str, Any]:
     }
 
 
-def _worst_first(tables: Sequence[Table]) -> list[Table]:
+def _worst_first(tables: Sequence[TableStatistics]) -> list[TableStatistics]:
     """The tables in trouble, those that failed before those that merely cannot be compared."""
     return sorted((table for table in tables if trouble(table)), key=lambda table: not has_failed(table))
 

@@ -15,7 +15,7 @@ _ASKED_FOR = ("", "NORMAL", "STOPPED_AT_SERVER_TIME", "STOPPED_AT_COMMIT_TIME")
 
 
 @dataclass(frozen=True)
-class Progress:
+class LoadProgress:
     """The progress of the full load: percent of it, and tables by what became of them."""
 
     percent: int
@@ -43,7 +43,7 @@ class Task:
     migration_type: str
     started: str
     """When it was started last, as DMS writes it; empty for a task that never was."""
-    progress: Progress
+    progress: LoadProgress
 
     @property
     def has_run(self) -> bool:
@@ -67,7 +67,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Table:
+class TableStatistics:
     """A table as DescribeTableStatistics shows it; the words of its states are DMS's own."""
 
     name: str
@@ -82,7 +82,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Rows:
+class RowCounts:
     """Rows over all tables: of the full load, changed since, and found different by validation."""
 
     loaded: int
@@ -102,7 +102,7 @@ def task_of(described: Mapping[str, Any]) -> Task:
         failure=described.get("LastFailureMessage", ""),
         migration_type=described.get("MigrationType", ""),
         started=str(statistics.get("StartDate", "")),
-        progress=Progress(
+        progress=LoadProgress(
             percent=statistics.get("FullLoadProgressPercent", 0),
             loaded=statistics.get("TablesLoaded", 0),
             loading=statistics.get("TablesLoading", 0),
@@ -112,9 +112,9 @@ def task_of(described: Mapping[str, Any]) -> Task:
     )
 
 
-def table_of(described: Mapping[str, Any]) -> Table:
+def table_of(described: Mapping[str, Any]) -> TableStatistics:
     """Read a table out of DescribeTableStatistics."""
-    return Table(
+    return TableStatistics(
         name=f"{described.get('SchemaName', '')}.{described.get('TableName', '')}",
         state=described.get("TableState", ""),
         loaded=described.get("FullLoadRows", 0),
@@ -126,11 +126,11 @@ def table_of(described: Mapping[str, Any]) -> Table:
     )
 
 
-def rows_of(tables: Iterable[Table]) -> Rows:
+def rows_of(tables: Iterable[TableStatistics]) -> RowCounts:
     """Add up the rows of tables."""
     loaded = changed = failed = 0
     for table in tables:
         loaded += table.loaded
         changed += table.changed
         failed += table.failed_validation
-    return Rows(loaded, changed, failed)
+    return RowCounts(loaded, changed, failed)

@@ -69,7 +69,7 @@ class _Looks:
 
 
 @dataclass
-class Outcome:
+class RecheckedRows:
     """Result for a table's rows that were looked at again."""
 
     differing: list[Difference] = field(default_factory=list)
@@ -82,14 +82,14 @@ def look_again(
     tables: Sequence[tuple[Rows, Collection[Key]]],
     patience: float,
     each_round: Callable[[int], None] = lambda _left: None,
-) -> Mapping[str, Outcome]:
+) -> Mapping[str, RecheckedRows]:
     """Look at the rows of some tables until each of them agrees, differs or is in motion; return those of each table.
 
     `each_round` is called with the number of rows that are left, and may raise. Raises `MigrationError`.
     """
     begun = time.monotonic()
     left = {rows: {key: _Looks(begun) for key in keys} for rows, keys in tables if keys}
-    outcomes = {str(rows.table): Outcome() for rows, _ in tables}
+    outcomes = {str(rows.table): RecheckedRows() for rows, _ in tables}
     pause = FIRST_PAUSE_SECONDS
     while True:
         for rows, looks in left.items():
@@ -127,7 +127,7 @@ def _look(source: Database, target: Database, rows: Rows, looks: Mapping[Key, _L
         each.add(here.get(key), there.get(key), at)
 
 
-def _decide(looks: dict[Key, _Looks], patience: float, outcome: Outcome, table: str) -> None:
+def _decide(looks: dict[Key, _Looks], patience: float, outcome: RecheckedRows, table: str) -> None:
     at = time.monotonic()
     for key, each in list(looks.items()):
         if each.agrees():

@@ -15,12 +15,12 @@ from builders.migration.mappings import Mappings
 from builders.migration.rows import Difference
 from builders.migration.verify import showing
 from builders.migration.verify.repair import repair
-from builders.migration.verify.running import Options, Report, verify
+from builders.migration.verify.running import VerifyOptions, VerifyReport, verify
 from builders.migration.verify.state import replace_report
 
 
 @dataclass(frozen=True)
-class Asked:
+class VerifyRequest:
     """Options beside those of the comparison: how the result is shown, and whether rows are repaired."""
 
     as_json: bool = False
@@ -34,8 +34,8 @@ def run(
     target: Database,
     schemas: Sequence[str],
     rules: Sequence[Mapping[str, Any]],
-    options: Options,
-    asked: Asked,
+    options: VerifyOptions,
+    asked: VerifyRequest,
 ) -> bool:
     """Compare both sides, write named rows right where that is asked for, show the result; return whether it is clean.
 
@@ -61,7 +61,7 @@ def run(
     return report.is_clean
 
 
-def _repaired(source: Database, target: Database, report: Report, named: Sequence[Difference]) -> Report:
+def _repaired(source: Database, target: Database, report: VerifyReport, named: Sequence[Difference]) -> VerifyReport:
     """Write rows right, and return the report with what is left."""
     done = repair(source, target, report.rows, named, progress.say)
     progress.say(

@@ -63,7 +63,7 @@ class Stopped(Exception):
 
 
 @dataclass
-class Progress:
+class TableProgress:
     """Progress of a table's comparison; it is kept in the target, and a comparison that was killed goes on from it."""
 
     source: Digest = NOTHING
@@ -92,7 +92,7 @@ class Progress:
         }
 
     @classmethod
-    def of(cls, data: Mapping[str, Any]) -> Progress:
+    def of(cls, data: Mapping[str, Any]) -> TableProgress:
         """Take up what was kept."""
         one, other = ({int(number): Digest(*found) for number, found in side.items()} for side in data["buckets"])
         return cls(
@@ -136,7 +136,7 @@ class Comparison:
     rows: Rows
     source: Database
     target: Database
-    progress: Progress
+    progress: TableProgress
     pace: Pace
     keep: Callable[[], None]
 

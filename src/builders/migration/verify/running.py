@@ -27,10 +27,10 @@ from builders.migration.definitions import Table
 from builders.migration.mappings import Mappings
 from builders.migration.rows import Difference, Digest, Rows, prepare, readable, was_altered
 from builders.migration.verify import structure
-from builders.migration.verify.again import Outcome, look_again
-from builders.migration.verify.comparing import MOST_NAMED, Comparison, Pace, Progress, Stopped
-from builders.migration.verify.state import Run
-from builders.migration.verify.structure import Finding
+from builders.migration.verify.again import RecheckedRows, look_again
+from builders.migration.verify.comparing import MOST_NAMED, Comparison, Pace, Stopped, TableProgress
+from builders.migration.verify.state import StoredComparison
+from builders.migration.verify.structure import DefinitionFinding
 from builders.text import unknown_name
 
 POLL_SECONDS, COLLECT_SECONDS = 0.5, 5.0
@@ -38,7 +38,7 @@ CANCEL_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Options:
+class VerifyOptions:
     """Options of a comparison. `patience`: seconds for which a row that differs is looked at again, beyond any lag."""
 
     jobs: int = 2
@@ -77,7 +77,7 @@ class TableResult:
 
 
 @dataclass(frozen=True)
-class Report:
+class VerifyReport:
     """Result of a comparison."""
 
     began: datetime.datetime
@@ -86,7 +86,7 @@ class Report:
     goes_on: bool
     """True where it went on from an earlier one that was killed."""
     whole: bool
-    definitions: tuple[Finding, ...]
+    definitions: tuple[DefinitionFinding, ...]
     tables: tuple[TableResult, ...]
     not_carried: tuple[str, ...] = ()
     rows: Mapping[str, Rows] = field(default_factory=dict, compare=False)
@@ -142,7 +142,7 @@ class Show(Protocol):
     def read(self, table: str, rows: int) -> None:
         """So many rows of a table were read in all."""
 
-    def done(self, table: str, progress: Progress) -> None:
+    def done(self, table: str, progress: TableProgress) -> None:
         """A table was read."""
 
     def again(self, left: int) -> None:
@@ -158,7 +158,7 @@ class Silent:
     def read(self, table: str, rows: int) -> None:
         """Show nothing."""
 
-    def done(self, table: str, progress: Progress) -> None:
+    def done(self, table: str, progress: TableProgress) -> None:
         """Show nothing."""
 
     def again(self, left: int) -> None:
@@ -166,7 +166,7 @@ class Silent:
 
 
 SILENT = Silent()
-EVERYTHING, DEFAULTS = Mappings(), Options()
+EVERYTHING, DEFAULTS = Mappings(), VerifyOptions()
 
 
 def verify(
@@ -174,18 +174,18 @@ def verify(
     target: Database,
     schemas: Sequence[str],
     mappings: Mappings = EVERYTHING,
-    options: Options = DEFAULTS,
+    options: VerifyOptions = DEFAULTS,
     show: Show = SILENT,
     say: Callable[[str], None] = lambda _line: None,
-) -> Report:
+) -> VerifyReport:
     """Compare both sides; raises `MigrationError`, and what is done stays done: the next call goes on from it."""
     began = datetime.datetime.now(datetime.UTC)
     for side in (source, target):
         prepare(side)
     found = _Found.of(source, target, schemas, mappings, options)
     chosen = readable(source, target, found.pairs, found.left_out)
-    run = Run(target, {"schemas": list(schemas), "tables": sorted(options.tables), "columns": found.fingerprint()},
-              whole=options.is_whole)  # fmt: skip
+    what = {"schemas": list(schemas), "tables": sorted(options.tables), "columns": found.fingerprint()}
+    run = StoredComparison(target, what, whole=options.is_whole)
     changes = Changes(source, target, schemas) if options.is_whole else None
     _begin(run, changes, say)
     goes_on = run.goes_on
@@ -194,7 +194,7 @@ def verify(
     work.read(changes)
     outcomes = work.look_again(source, target)
     outcomes.update(_altered(found, _Found.of(source, target, schemas, mappings, options)))
-    report = Report(
+    report = VerifyReport(
         began,
         datetime.datetime.now(datetime.UTC),
         chosen[0].hash if chosen else "",
@@ -211,7 +211,7 @@ def verify(
     return report
 
 
-def _begin(run: Run, changes: Changes | None, say: Callable[[str], None]) -> None:
+def _begin(run: StoredComparison, changes: Changes | None, say: Callable[[str], None]) -> None:
     """Go on where a comparison was killed, or begin with a new slot: it is made before anything is read."""
     if run.goes_on and changes is not None:
         held = changes.held()
@@ -236,7 +236,7 @@ class _Found:
 
     @classmethod
     def of(
-        cls, source: Database, target: Database, schemas: Sequence[str], mappings: Mappings, options: Options
+        cls, source: Database, target: Database, schemas: Sequence[str], mappings: Mappings, options: VerifyOptions
     ) -> _Found:
         """Read them; a table that only one side has is named by the comparison of the definitions."""
         here = {str(table): table for table in definitions.tables(source, schemas) if table.kind == "r"}
@@ -262,21 +262,21 @@ class _Found:
         return {str(one): (one.oid, one.columns, one.key, other.oid, other.columns) for one, other in self.pairs}
 
 
-def _altered(before: _Found, after: _Found) -> dict[str, Outcome]:
+def _altered(before: _Found, after: _Found) -> dict[str, RecheckedRows]:
     """The tables that were altered meanwhile, whose comparison says nothing."""
     now = after.by_name()
     return {
-        name: Outcome([Difference(name, "altered")])
+        name: RecheckedRows([Difference(name, "altered")])
         for name, definition in before.by_name().items()
         if now.get(name) != definition
     }
 
 
-def _is_about(finding: Finding, names: Sequence[str]) -> bool:
+def _is_about(finding: DefinitionFinding, names: Sequence[str]) -> bool:
     return any(finding.name == name or finding.name.startswith((f"{name}.", f"{name} ")) for name in names)
 
 
-def _result(rows: Rows, progress: Progress, outcome: Outcome | None) -> TableResult:
+def _result(rows: Rows, progress: TableProgress, outcome: RecheckedRows | None) -> TableResult:
     differing = tuple(outcome.differing) if outcome else ()
     if len(progress.again) >= MOST_NAMED:
         differing += (Difference(str(rows.table), "differs"),)
@@ -290,12 +290,18 @@ class _Work:
     """The reading of all tables by some threads, each with sessions of its own."""
 
     def __init__(
-        self, source: Database, target: Database, run: Run, options: Options, show: Show, rows: Mapping[str, Rows]
+        self,
+        source: Database,
+        target: Database,
+        run: StoredComparison,
+        options: VerifyOptions,
+        show: Show,
+        rows: Mapping[str, Rows],
     ) -> None:
         self._source, self._target, self._run, self._options, self._show = source, target, run, options, show
         self.rows = dict(rows)
         self.progress = {
-            name: Progress.of(run.tables[name]) if name in run.tables else Progress() for name in self.rows
+            name: TableProgress.of(run.tables[name]) if name in run.tables else TableProgress() for name in self.rows
         }
         self._stop = threading.Event()
         self._open: set[Database] = set()
@@ -325,11 +331,11 @@ class _Work:
                 self._cancel()
                 raise
 
-    def look_again(self, source: Database, target: Database) -> dict[str, Outcome]:
+    def look_again(self, source: Database, target: Database) -> dict[str, RecheckedRows]:
         """Look at what differed again. Raises `MigrationError`."""
         tables = [(rows, self.progress[name].again) for name, rows in self.rows.items() if name not in self._altered]
         found = dict(look_again(source, target, tables, self._options.patience, self._show.again))
-        return found | {name: Outcome([Difference(name, "altered")]) for name in self._altered}
+        return found | {name: RecheckedRows([Difference(name, "altered")]) for name in self._altered}
 
     def _job(self, queue: SimpleQueue[str], jobs: int) -> None:
         rate = self._options.rows_per_second

@@ -12,8 +12,8 @@ from builders import progress, terminal
 from builders.command_line import NO_TERMINAL, ask, show
 from builders.errors import MigrationError
 from builders.migration.rows import Difference
-from builders.migration.verify.comparing import Progress
-from builders.migration.verify.running import Report, Show, TableResult
+from builders.migration.verify.comparing import TableProgress
+from builders.migration.verify.running import Show, TableResult, VerifyReport
 from builders.terminal import BAD, GOOD, STRONG
 from builders.text import counted_noun, first_lines, name_list, printable
 
@@ -38,7 +38,7 @@ class _Lines:
     def read(self, table: str, rows: int) -> None:
         """Show nothing: a table is a line."""
 
-    def done(self, table: str, progress_: Progress) -> None:
+    def done(self, table: str, progress_: TableProgress) -> None:
         """Tell of a table."""
         again = f", {len(progress_.again):,} to be looked at again" if progress_.again else ""
         with self._lock:
@@ -60,13 +60,13 @@ def progress_of_verify() -> Iterator[Show]:
     from rich.progress import (  # noqa: PLC0415  a pipe does not wait for it to load
         BarColumn,
         MofNCompleteColumn,
-        Progress as Bar,
+        Progress,
         TextColumn,
         TimeElapsedColumn,
     )
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Bar(*columns, console=terminal.console(sys.stderr), transient=True) as bar:
+    with Progress(*columns, console=terminal.console(sys.stderr), transient=True) as bar:
         shown = bar.add_task("rows", total=None)
         read: dict[str, int] = {}
 
@@ -78,7 +78,7 @@ def progress_of_verify() -> Iterator[Show]:
                 read[table] = rows
                 bar.update(shown, completed=sum(list(read.values())), description=printable(table))
 
-            def done(self, table: str, progress_: Progress) -> None:
+            def done(self, table: str, progress_: TableProgress) -> None:
                 self.read(table, progress_.source.rows)
 
             def again(self, left: int) -> None:
@@ -87,7 +87,7 @@ def progress_of_verify() -> Iterator[Show]:
         yield Drawn()
 
 
-def result(report: Report, *, as_json: bool, hide_keys: bool) -> None:
+def result(report: VerifyReport, *, as_json: bool, hide_keys: bool) -> None:
     """Print what was found: for people, or as one JSON object."""
 
     def fill(page: Page) -> None:
@@ -104,12 +104,12 @@ def result(report: Report, *, as_json: bool, hide_keys: bool) -> None:
     show(lambda: report.as_data(keys=not hide_keys), fill, as_json=as_json)
 
 
-def differences(report: Report) -> list[Difference]:
+def differences(report: VerifyReport) -> list[Difference]:
     """All differences of rows, table by table."""
     return [each for table in report.tables for each in table.differing]
 
 
-def confirm_repair(report: Report, *, yes: bool) -> Sequence[Difference]:
+def confirm_repair(report: VerifyReport, *, yes: bool) -> Sequence[Difference]:
     """Ask once whether the named rows are to be written, and return them; `yes` is the answer given before.
 
     Raises `MigrationError` where the answer is no, and `UsageError` where nobody can answer.
@@ -146,7 +146,7 @@ def _listed(page: Page, title: str, lines: Sequence[str]) -> None:
         page.line(line, indent=2)
 
 
-def _sentence(report: Report) -> str:
+def _sentence(report: VerifyReport) -> str:
     rows = sum(table.source.rows for table in report.tables)
     read = f"{counted_noun(len(report.tables), 'table')}, {counted_noun(rows, 'row')}"
     if report.is_clean:

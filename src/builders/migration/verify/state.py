@@ -63,7 +63,7 @@ def verified(target: Database) -> Verified | None:
     return None
 
 
-class Run:
+class StoredComparison:
     """One comparison: `what` it compares decides whether one that was killed goes on."""
 
     def __init__(self, target: Database, what: Mapping[str, Any], *, whole: bool) -> None:

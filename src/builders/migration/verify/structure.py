@@ -180,7 +180,7 @@ WHERE n.nspname = ANY (%(schemas)s) AND c.relkind IN ('r', 'p') GROUP BY 1
 
 
 @dataclass(frozen=True, order=True)
-class Finding:
+class DefinitionFinding:
     """A definition that is not the same on both sides."""
 
     state: State
@@ -205,7 +205,7 @@ def objects(database: Database, schemas: Sequence[str], users: Collection[str] =
 
 def compare(
     source: Database, target: Database, schemas: Sequence[str], left_out: Mapping[str, Collection[str]]
-) -> list[Finding]:
+) -> list[DefinitionFinding]:
     """Compare the definitions of both sides. `left_out` are the columns that the task's mapping leaves out, by table.
 
     Raises `MigrationError`.
@@ -219,7 +219,7 @@ def compare(
     for kind, name in sorted(here.keys() | there.keys()):
         message = _difference(kind, here.get((kind, name)), there.get((kind, name)))
         if message and not _is_part_of_missing(kind, name, here, there):
-            found.append(Finding(_state(kind, name, here, there, waiting, left_out), kind, name, message))
+            found.append(DefinitionFinding(_state(kind, name, here, there, waiting, left_out), kind, name, message))
     return sorted(found)
 
 
