@@ -6,9 +6,9 @@
 
     flows.py              the flows that the migration needs, by the parameters
     topology.py           the network in the evaluated templates
-    journey.py            one flow through groups, ACLs and routes
+    paths.py              one flow through groups, ACLs and routes
     filters.py            security groups and network ACLs against a packet
-    ways.py               routes, and what they lead through
+    routes.py             routes, and what they lead through
     services.py           AWS services through the VPC endpoints
     endpoint_policies.py  policies of endpoints against a request
     names.py              names of the on-premises domain
@@ -26,11 +26,11 @@ from collections.abc import Iterator, Mapping
 from itertools import chain
 
 from builders.evaluate import Evaluated
-from builders.reachability import journey, leaks, names, placement, services
+from builders.reachability import leaks, names, paths, placement, services
 from builders.reachability.flows import Demands, demands, needed
 from builders.reachability.permissions import without_each
+from builders.reachability.routes import Finding, gateway_table_findings
 from builders.reachability.topology import LAYER, Resources, read
-from builders.reachability.ways import Finding, gateway_table_findings
 
 __all__ = ["Demands", "Finding", "check", "demands", "findings", "superfluous"]
 
@@ -71,10 +71,10 @@ def _together(layers: Mapping[str, Evaluated]) -> Resources:
 
 def _follow(resources: Resources, network: Evaluated, demands: Demands) -> Iterator[Finding]:
     topology = read(resources)
-    flows = {flow: list(journey.crossings(flow, topology)) for flow in needed(topology, network, demands)}
+    flows = {flow: list(paths.crossings(flow, topology)) for flow in needed(topology, network, demands)}
     yield from placement.findings(topology, demands)
     for flow, crossed in flows.items():
-        yield from journey.findings(flow, crossed, topology, demands)
+        yield from paths.findings(flow, crossed, topology, demands)
     yield from gateway_table_findings(topology)
     yield from services.findings(topology, demands)
     yield from names.findings(topology, demands)

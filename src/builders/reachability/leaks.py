@@ -7,9 +7,9 @@ from ipaddress import IPv4Network
 
 from builders.reachability.filters import as_range
 from builders.reachability.flows import Demands, Flow
-from builders.reachability.journey import Crossing
+from builders.reachability.paths import Crossing
+from builders.reachability.routes import Finding
 from builders.reachability.topology import ALL_PORTS, ANY_PROTOCOL, Entry, GroupRule, Topology
-from builders.reachability.ways import Finding
 
 DOORS_OUT = (
     "AWS::EC2::CarrierGateway",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from builders.reachability.flows import Demands
+from builders.reachability.routes import Finding
 from builders.reachability.topology import Topology, reference
-from builders.reachability.ways import Finding
 
 FEWEST_ADDRESSES = 2
 """Fewer are refused (Route 53 API reference, "CreateResolverEndpoint", IpAddresses)."""

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network
 
 from builders.reachability.flows import Demands
+from builders.reachability.routes import Finding
 from builders.reachability.topology import Topology, reference
-from builders.reachability.ways import Finding
 
 EVERY_FLOW, TO_THE_DATABASE = "every flow", "functions and DMS to the database"
 

@@ -8,8 +8,8 @@ from typing import Any
 from builders.evaluate import partition_of
 from builders.reachability.endpoint_policies import Request, allows
 from builders.reachability.flows import Demands
+from builders.reachability.routes import Finding
 from builders.reachability.topology import Topology
-from builders.reachability.ways import Finding
 
 STRANGER = "9" * 12
 AWS_ITSELF = "0" * 12

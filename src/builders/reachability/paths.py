@@ -1,4 +1,4 @@
-"""One flow's journey: out of the source's group, through the ACLs both ways, along a route, into the target's group."""
+"""One flow's path: out of the source's group, through the ACLs both ways, along a route, into the target's group."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from ipaddress import IPv4Network
 
 from builders.reachability import filters
 from builders.reachability.flows import Demands, Flow
+from builders.reachability.routes import Finding, gateway_subnets, route_findings
 from builders.reachability.topology import Acl, Ports, Topology
-from builders.reachability.ways import Finding, gateway_subnets, route_findings
 
 NO_ACL = Acl((), ())
 CLIENT_PORTS: Ports = (1024, 65535)
