@@ -77,7 +77,7 @@ def test_the_ends_are_those_of_the_migration_turned_round(
         for name in ("DatabaseName", "EngineName", "KmsKeyId", "SslMode"):
             assert back[name] == there[name], name
     assert source["CertificateArn"] == "<migration-TargetCertificateArn-dev>"
-    assert target["CertificateArn"] == "<migration-SourceCertificateArn-dev>"
+    assert target["CertificateArn"] == "${SourceCertificate}"
     assert (source["EndpointType"], target["EndpointType"]) == ("source", "target")
     for back, other in ((source, "SourceEndpoint"), (target, "TargetEndpoint")):
         assert back["ExtraConnectionAttributes"] == forth[other]["Properties"]["ExtraConnectionAttributes"]
@@ -107,9 +107,7 @@ def test_the_target_is_logged_in_to_by_the_secret_that_is_brought_and_no_script_
     }
 
 
-@pytest.mark.parametrize(
-    ("mode", "certificate"), [("verify-full", "<migration-SourceCertificateArn-dev>"), ("require", None)]
-)
+@pytest.mark.parametrize(("mode", "certificate"), [("verify-full", "${SourceCertificate}"), ("require", None)])
 def test_the_source_is_verified_on_the_way_back_as_on_the_way_forth(
     properties: Callable[..., Any], mode: str, certificate: str | None
 ) -> None:

@@ -259,7 +259,6 @@ def test_the_outputs_name_the_instance_the_task_and_the_source(with_parameters: 
         "SourceEndpointArn": "${SourceEndpoint}",
         "TargetEndpointArn": "${TargetEndpoint}",
         "SourceAddress": "payments.corp.internal:5432",
-        "SourceCertificateArn": "${SourceCertificate}",
         "TargetCertificateArn": "${TargetCertificate}",
     }
 

@@ -56,6 +56,9 @@ WITHOUT_SECURITY_GROUPS = {
 }
 """Types that name subnets, and put nothing into them that has a security group."""
 
+FIXED = {"CdcStartPosition", "DatabaseName", "EnvironmentSuffix", "VpcCidr", "ZoneId1", "ZoneId2", "ZoneId3"}
+"""Parameters of which another value is another phase, another network, another database, or another way to load it."""
+
 pytestmark = pytest.mark.parametrize("layer", LAYERS)
 
 
@@ -260,6 +263,40 @@ def test_an_action_without_resource_level_is_allowed_on_everything(template: Tem
 def statements(policy: dict[str, Any]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = policy["Properties"]["PolicyDocument"]["Statement"]
     return [each for item in found for each in alternatives(item) if "Effect" in each]
+
+
+def test_what_other_layers_import_hangs_on_no_parameter_that_may_change(template: Template, layer: str) -> None:
+    """CloudFormation changes no export that is imported: a parameter that replaces what is exported could only be
+    changed by taking down whoever imports it."""
+    imported = json.dumps([template(name) for name in LAYERS])
+    built = template(layer)
+    exports = {name: output for name, output in built.get("Outputs", {}).items() if "Export" in output}
+    used = {
+        name: output["Value"]
+        for name, output in exports.items()
+        if json.dumps({"Fn::ImportValue": output["Export"]["Name"]}) in imported
+    }
+    changing = {name: causes for name, value in used.items() if (causes := set(causes_of(value, built)) - FIXED)}
+    assert changing == {}
+
+
+def causes_of(value: Any, built: dict[str, Any]) -> Iterator[str]:
+    """The parameters that a value shows, or whose change replaces the resource that it shows."""
+    for name in names_in(value):
+        if name in built["Parameters"]:
+            yield name
+        elif name in built["Resources"]:
+            resource = built["Resources"][name]
+            paths = schema_of(resource["Type"]).get("createOnlyProperties", ())
+            fixed = {path.split("/")[2] for path in paths} & resource["Properties"].keys()
+            for each in fixed:
+                yield from (found for found in names_in(resource["Properties"][each]) if found in built["Parameters"])
+
+
+def names_in(value: Any) -> set[str]:
+    """The parameters and resources that a value refers to, but not those of a condition in it."""
+    found = re.findall(r'"Ref": "(\w+)"|"Fn::GetAtt": \["(\w+)"|\$\{(\w+)\}', json.dumps(value))
+    return set(chain.from_iterable(found)) - {""}
 
 
 def test_functions_run_tested_files_in_the_vpc_with_their_own_encrypted_log(template: Template, layer: str) -> None:

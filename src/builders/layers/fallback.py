@@ -10,7 +10,7 @@ foreign keys act on its writes a second time. A connection script of the endpoin
 
 from __future__ import annotations
 
-from troposphere import Equals, Parameter, cloudformation, dms
+from troposphere import Parameter, cloudformation, dms
 from troposphere.secretsmanager import SecretTargetAttachment
 
 from builders import naming
@@ -20,7 +20,7 @@ from builders.layers._monitoring.replication import watch
 from builders.layers._monitoring.thresholds import fallback_expected
 from builders.layers._monitoring.watched import WatchedTask, last_of
 from builders.layers.database import INSTANCE_IDENTIFIER
-from builders.layers.migration import INSTANCE_ARN, SOURCE_CERTIFICATE_ARN, TARGET_CERTIFICATE_ARN
+from builders.layers.migration import INSTANCE_ARN, TARGET_CERTIFICATE_ARN
 from builders.layers.secrets import FALLBACK_USERNAME, generated_login
 from builders.naming import REPLICATION_INSTANCE
 from builders.stack import Export, Scope, Stack
@@ -81,7 +81,6 @@ def _source_endpoint(stack: Stack, wanted: str) -> dms.Endpoint:
 def _target_endpoint(stack: Stack, secret: Parameter, wanted: str) -> dms.Endpoint:
     """The on-premises database, which DMS reaches at the port that it reads on the way forth."""
     key = stack.parameter(_source.fallback_secret_key_arn())
-    stack.condition(certificates.IS_SOURCE_VERIFIED, Equals(stack.parameter(_source.ssl_mode()).ref(), "verify-full"))
-    certificate = stack.import_value(SOURCE_CERTIFICATE_ARN)
+    certificate = certificates.of_source(stack, wanted).ref()
     database = endpoints.on_premises(stack, "Target", secret, key, certificate, Condition=wanted)
     return endpoints.target(stack, database, Condition=wanted)

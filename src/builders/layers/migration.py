@@ -22,7 +22,6 @@ SCOPE = Scope.PHASE
 AFTER = ("connectivity", "database_users")
 
 INSTANCE_ARN = Export("migration", "DmsReplicationInstanceArn", "ARN of the replication instance")
-SOURCE_CERTIFICATE_ARN = Export("migration", "SourceCertificateArn", "ARN of the certificate of the source's authority")
 TARGET_CERTIFICATE_ARN = Export("migration", "TargetCertificateArn", "ARN of the certificate of the region's RDS root")
 TASK_ARN = Export("migration", "ReplicationTaskArn", "ARN of the replication task")
 
@@ -48,7 +47,6 @@ def _source_endpoint(stack: Stack, slot: If) -> dms.Endpoint:
     """The end on-premises; `slot` is that of a load by other means, or nothing."""
     secret, key = stack.parameter(_source.secret_arn()), stack.parameter(_source.secret_key_arn())
     certificate = certificates.of_source(stack).ref()
-    stack.export(SOURCE_CERTIFICATE_ARN, certificate, condition=certificates.IS_SOURCE_VERIFIED)
     database = endpoints.on_premises(stack, "Source", secret, key, certificate)
     return endpoints.source(stack, database, stack.parameter(choices.plugin()).ref(), slot, NoValue)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from troposphere import Equals, FindInMap, Parameter, Region, dms
+from troposphere import And, Condition as IfCondition, Equals, FindInMap, Parameter, Region, dms
 
 from builders.layers import _source
 from builders.stack import Stack
@@ -29,10 +29,15 @@ def of_target(stack: Stack) -> dms.Certificate:
     return stack.add(dms.Certificate("TargetCertificate", CertificatePem=FindInMap(_MAPPING, Region, "Pem")))
 
 
-def of_source(stack: Stack) -> dms.Certificate:
-    """The authority that the user gives; there only where the source is verified."""
+def of_source(stack: Stack, wanted: str | None = None) -> dms.Certificate:
+    """The authority that the user gives; there only where the source is verified, and `wanted`.
+
+    Each layer has a certificate of its own: another authority is another certificate, and the export of one that
+    changes, while another layer imports it, is refused.
+    """
     mode: Parameter = stack.parameter(_source.ssl_mode())
     pem: Parameter = stack.parameter(_source.certificate())
-    verified = stack.condition(IS_SOURCE_VERIFIED, Equals(mode.ref(), "verify-full"))
+    is_verified = Equals(mode.ref(), "verify-full")
+    verified = stack.condition(IS_SOURCE_VERIFIED, And(IfCondition(wanted), is_verified) if wanted else is_verified)
     _source.must_be_verifiable(stack, mode, pem)
     return stack.add(dms.Certificate("SourceCertificate", Condition=verified, CertificatePem=pem.ref()))
