@@ -8,18 +8,23 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any, ClassVar, get_args
 
 import psycopg
 import pytest
 from sampling import Points
 
+from builders.aws.errors import AccessDenied
 from builders.errors import MigrationError
-from builders.migration import journal
+from builders.migration import journal, slots, status
+from builders.migration.changes import SLOT
 from builders.migration.databases import Database, Side
 from builders.migration.journal import Journal
+from builders.migration.phase import DATABASE_SECRET
 from builders.migration.switchover import fence, runs
 from builders.migration.switchover.runs import CrossingOptions, CrossingOutcome, Parties
+from builders.migration.task.values import LoadProgress, Task
+from builders.migration.verify import command
 from builders.migration.verify.running import VerifyOptions, verify
 
 from .conftest import Pair
@@ -131,6 +136,41 @@ def test_the_tables_of_an_extension_are_none_of_the_application_and_stand_in_nob
     run(ready, fall_back)
     assert tokens(ready, "source") == ["one", "two"]
     ready.go_forward_again()
+
+
+class DeployedPhase:
+    """As much of a phase as `status` asks of one whose metrics nobody may read."""
+
+    name, suffix, schemas = "dev", "dev", SCHEMAS
+    outputs: ClassVar = {DATABASE_SECRET: "arn"}
+
+    def __init__(self, ready: Scene) -> None:
+        self.session = self
+        self.target = functools.partial(ready.pair.database, "target")
+
+    def ask(self, *_call: str, **_request: Any) -> None:
+        raise AccessDenied("not allowed")
+
+
+def test_the_target_keeps_no_log_for_a_fallback_beyond_the_last_verify(ready: Scene) -> None:
+    run(ready)
+    write(ready, "target", "one")
+
+    def unread() -> int:
+        with ready.pair.database("target") as target:
+            return next(each.behind or 0 for each in slots.read(target).slots if each.name.startswith(SLOT))
+
+    kept = unread()
+    phase: Any = DeployedPhase(ready)
+    task = Task("arn", "instance", ("from", "to"), "stopped", "", "", "", "monday", LoadProgress(100, 1, 0, 0, 0))
+    page = [text for title, text in status.of_phase(phase, task, []).lines() if title == "slot"]
+    assert any("stackferry_changes" in line and "`migrate-database verify` reads it" in line for line in page)
+    with ready.pair.database("source") as source, ready.pair.database("target") as target:
+        command.run(source, target, SCHEMAS, [], VerifyOptions(patience=5.0), command.VerifyRequest())
+    assert unread() < kept
+    write(ready, "target", "two")
+    assert run(ready, fall_back).open_side == "source"
+    assert tokens(ready, "source") == ["one", "two"]
 
 
 def test_after_a_fallback_the_source_is_as_it_was_before_the_cutover(ready: Scene) -> None:

@@ -75,6 +75,13 @@ def test_a_task_with_a_slot_that_can_be_read_is_resumed(found: list[Slot]) -> No
     slots.must_not_be_lost(found)
 
 
+def test_the_page_names_the_disk_of_the_side_that_keeps_the_log() -> None:
+    page = status.Overview(TASK, [], slots=Slots((slot(), slot(slots.LOST)), None, 10.0, "target"))
+    lines = [text for title, text in page.lines() if title == "slot"]
+    assert "no limit but the target's disk" in lines[0]
+    assert lines[1].endswith("no fall-back")
+
+
 @pytest.mark.parametrize(
     ("one", "said"),
     [

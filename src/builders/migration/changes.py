@@ -98,6 +98,11 @@ class Held:
     bytes: int
     status: str
 
+    @property
+    def is_lost(self) -> bool:
+        """True where it has lost log that was not read."""
+        return self.status == "lost"
+
 
 @dataclass
 class _Keys:
@@ -161,7 +166,7 @@ class Changes:
         Raises `MigrationError` where the slot is missing or lost: then only a new `verify` knows what is the same.
         """
         held = self.held()
-        if held is None or held.status == "lost":
+        if held is None or held.is_lost:
             what = "is missing" if held is None else "is lost: it exceeded max_slot_wal_keep_size"
             raise MigrationError(
                 f"the slot {self.slot} of the {self._side.side} {what}, and what changed is not known; "

@@ -1,6 +1,6 @@
-"""The replication slots of the source's database, and how long the source can keep its log for them.
+"""The replication slots of a side's database, and how long its server can keep its log for them.
 
-While a task does not read, the source keeps its log: until the disk is full, or, with max_slot_wal_keep_size, until the
+While nobody reads a slot, the server keeps its log: until the disk is full, or, with max_slot_wal_keep_size, until the
 slot is lost. Then only another load helps (PostgreSQL, "pg_replication_slots").
 """
 
@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from builders.errors import MigrationError, StackferryError
-from builders.migration.databases import Database
+from builders.migration.databases import Database, Side
 from builders.migration.phase import Phase
 
 LOST = "lost"
@@ -68,6 +68,7 @@ class Slots:
     slots: tuple[Slot, ...]
     limit: int | None
     bytes_per_second: float
+    side: Side = "source"
 
     def as_data(self) -> dict[str, Any]:
         """The form of --json."""
@@ -78,12 +79,12 @@ class Slots:
         }
 
 
-def read(source: Database, *, measure: bool = True) -> Slots:
-    """Read the slots; with `measure` the rate is the larger of the mean and that of a moment, which takes a second."""
-    slots = tuple(Slot(*row) for row in source.run(_SLOTS.format(now=_NOW)))
-    setting = source.value(_LIMIT)
+def read(database: Database, *, measure: bool = True) -> Slots:
+    """Read a side's slots; with `measure` the rate is the larger of the mean and that of a second, which it takes."""
+    slots = tuple(Slot(*row) for row in database.run(_SLOTS.format(now=_NOW)))
+    setting = database.value(_LIMIT)
     limit = None if setting is None or setting < 0 else int(setting) * 1024 * 1024
-    return Slots(slots, limit, _rate(source) if measure else 0.0)
+    return Slots(slots, limit, _rate(database) if measure else 0.0, database.side)
 
 
 def _rate(source: Database) -> float:

@@ -14,6 +14,7 @@ from builders import naming
 from builders.aws.calls import Session
 from builders.errors import StackferryError
 from builders.migration import journal, metrics, slots
+from builders.migration.changes import SLOT
 from builders.migration.databases import Database
 from builders.migration.journal import Journal, Run
 from builders.migration.phase import DATABASE_SECRET, Phase
@@ -93,15 +94,18 @@ def of_phase(phase: Phase, task: Task, tables: Sequence[TableStatistics]) -> Ove
     try:
         with phase.target() as target:
             runs = _judge(overview, target)
+            if journal.open_side(runs) == "target":
+                overview.slots = slots.read(target)
+                return overview
             try:
                 with phase.source() as source:
                     overview.slots = slots.read(source)
-                    if moments.is_prepared(target) and journal.open_side(runs) == "source":
+                    if moments.is_prepared(target):
                         overview.drift = drift(source, target, phase.schemas, Users.of(phase))
             except StackferryError as error:
                 overview.unknown.append(f"slots, and definitions of the source: {error}")
     except StackferryError as error:
-        overview.unknown.append(f"step, and slots of the source: {error}")
+        overview.unknown.append(f"step, and slots: {error}")
     return overview
 
 
@@ -173,12 +177,14 @@ def _slot_lines(found: Slots) -> Iterator[tuple[str, str]]:
         if slot.behind is not None:
             parts.append(f"{_size(slot.behind)} behind")
         if slot.is_lost:
-            parts.append("load again with `migrate-database reload`")
+            parts.append("load again with `migrate-database reload`" if found.side == "source" else "no fall-back")
+        elif slot.name.startswith(SLOT) and found.side == "target":
+            parts.append("`migrate-database verify` reads it")
         elif (days := slot.days_left(found.bytes_per_second)) is not None:
             soon = " (soon: let the task run)" if days < _SOON_DAYS and not slot.is_active else ""
             parts.append(f"lost in {_time(days)} at {_size(found.bytes_per_second)}/s if nobody reads it{soon}")
         else:
-            parts.append(f"no limit but the source's disk, which fills at {_size(found.bytes_per_second)}/s")
+            parts.append(f"no limit but the {found.side}'s disk, which fills at {_size(found.bytes_per_second)}/s")
         yield "slot", ", ".join(filter(None, parts))
 
 

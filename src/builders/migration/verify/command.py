@@ -10,6 +10,7 @@ from typing import Any
 from builders import progress
 from builders.errors import MigrationError, UsageError
 from builders.migration import journal
+from builders.migration.changes import Changes
 from builders.migration.databases import Database
 from builders.migration.mappings import Mappings
 from builders.migration.rows import Difference
@@ -53,12 +54,21 @@ def run(
             )
         else:
             options = dataclasses.replace(options, keeps_changes=False)
+            _read_changes(target, schemas)
         with showing.progress_of_verify() as show:
             report = verify(source, target, schemas, Mappings(rules), options, show, progress.say)
         if asked.repair and (named := showing.confirm_repair(report, yes=asked.yes)):
             report = _repaired(source, target, report, named)
     showing.result(report, as_json=asked.as_json, hide_keys=asked.hide_keys)
     return report.is_clean
+
+
+def _read_changes(target: Database, schemas: Sequence[str]) -> None:
+    """Keep the keys of what changed in the target since the cut-over, so that its log need not be kept for them."""
+    changes = Changes(target, target, schemas)
+    held = changes.held()
+    if held is not None and not held.is_lost:
+        progress.say(f"{changes.collect():,} changes since the cut-over are noted for a fall-back")
 
 
 def _repaired(source: Database, target: Database, report: VerifyReport, named: Sequence[Difference]) -> VerifyReport:

@@ -215,7 +215,7 @@ def _begin(run: StoredComparison, changes: Changes | None, say: Callable[[str], 
     """Go on where a comparison was killed, or begin with a new slot: it is made before anything is read."""
     if run.goes_on and changes is not None:
         held = changes.held()
-        if held is None or held.status == "lost":
+        if held is None or held.is_lost:
             say("the slot of changes is gone since the last comparison was interrupted: this one begins anew")
             run.goes_on = False
     if run.goes_on:
