@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -91,6 +94,79 @@ def test_an_endpoint_that_nobody_serves_is_unreachable(faulty: Administrator) ->
     client = Client(ApiCalls(access), Permissions(), "dev", "dev", lambda _account: DEPLOY_ROLE)
     with pytest.raises(Unreachable, match="look at the network, the proxy and the region"):
         client.sets.names()
+
+
+Stranger = Callable[[int, str, bytes], str]
+
+
+@pytest.fixture
+def stranger() -> Iterator[Stranger]:
+    """Start a server that gives every request one answer, as a proxy that wants a login does; returns its URL."""
+    servers = []
+
+    def start(status: int, kind: str, body: bytes) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_GET = do_PUT = do_POST
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        servers.append(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
+        threading.Thread(target=servers[-1].serve_forever, args=(0.01,), daemon=True).start()
+        return f"http://127.0.0.1:{servers[-1].server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+CALLS: tuple[tuple[str, str, dict[str, Any]], ...] = (  # a protocol each
+    ("sts", "GetCallerIdentity", {}),
+    ("ec2", "DescribeVpcs", {}),
+    ("dms", "DescribeReplicationTasks", {}),
+    ("lambda", "GetFunction", {"FunctionName": "it"}),
+    ("s3", "ListObjectsV2", {"Bucket": "a-bucket"}),
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "body"),
+    [
+        (200, "text/html", b"<html><body>Log in</body></html>"),
+        (200, "text/html; charset=utf-8", b"<!DOCTYPE html><html>Log in</html>"),
+        (302, "text/html", b""),
+        (401, "text/html", b"<html><body>Log in</body></html>"),
+        (403, "text/html", b"<html><body>Blocked</body></html>"),
+        (407, "text/html", b"Log in"),
+    ],
+)
+def test_an_answer_that_is_not_of_aws_is_one_line_and_no_defect(
+    stranger: Stranger, status: int, kind: str, body: bytes
+) -> None:
+    access = Access("us-east-1", endpoint_url=stranger(status, kind, body), keys=("1", "any"), attempts=1)
+    for service, operation, request in CALLS:
+        with pytest.raises(Unreachable) as refused:
+            ApiCalls(access).session().ask(service, operation, **request)
+        assert str(refused.value) == (
+            f"what answers for {service} in us-east-1 is not AWS ({operation}); look at AWS_ENDPOINT_URL, the network "
+            "and a proxy that wants a login, and run the same command again when AWS answers"
+        )
+
+
+@pytest.mark.parametrize(("kind", "body"), [("text/plain", b"{}"), ("text/html", b"<html>Log in<br></html>")])
+def test_an_answer_that_cannot_be_read_is_one_line_and_no_defect(stranger: Stranger, kind: str, body: bytes) -> None:
+    access = Access("us-east-1", endpoint_url=stranger(200, kind, body), keys=("1", "any"), attempts=1)
+    with pytest.raises(Unreachable, match=r"what answers for sts in us-east-1 is not AWS \(GetCallerIdentity\)"):
+        ApiCalls(access).session().ask("sts", "GetCallerIdentity")
 
 
 def test_what_is_denied_names_the_action_and_where_to_read(faulty: Administrator, rollout: Rollout) -> None:

@@ -202,14 +202,17 @@ class ApiCalls:
 
     def _make(self, session: Session, service: str, operation: str, request: Mapping[str, Any]) -> Any:
         """Make one attempt."""
-        from botocore import xform_name  # noqa: PLC0415 boto3 is loaded at the first call
+        from botocore import parsers, xform_name  # noqa: PLC0415 boto3 is loaded at the first call
 
         role = session.role.name if session.role else ""
         with errors.translated(service, operation, str(session), role, self.access.advice):
             clients = self._connected()
             method = getattr(clients.client(service, session.region), xform_name(operation))
             with clients.acting(session.role):
-                return method(**request)
+                answer = method(**request)
+            if errors.is_page(answer):  # of which botocore reads what JSON and S3 would have, which is nothing
+                raise parsers.ResponseParserError
+            return answer
 
     def _connected(self) -> BotoClients:
         """Made at the first call: a command that only plans from files loads no boto3."""

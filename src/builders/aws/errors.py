@@ -163,7 +163,7 @@ def translated(service: str, operation: str, where: str, role: str = "", advice:
 
     `where` names the account and region in messages, `role` the role that the call is made with.
     """
-    from botocore import exceptions  # noqa: PLC0415 boto3 is loaded at the first call
+    from botocore import exceptions, parsers  # noqa: PLC0415 boto3 is loaded at the first call
 
     try:
         yield
@@ -176,7 +176,11 @@ def translated(service: str, operation: str, where: str, role: str = "", advice:
     except (exceptions.TokenRetrievalError, exceptions.SSOError) as error:
         raise Unreachable(f"the AWS login cannot be used: {_line(error)}; log in again") from error
     except exceptions.ClientError as error:
+        if is_page(error.response) and error.response["ResponseMetadata"]["HTTPStatusCode"] < 500:
+            raise _foreign(service, operation, where, advice) from error
         raise _refused(error.response, service, operation, where, role, advice) from error
+    except (parsers.ResponseParserError, KeyError) as error:  # botocore's, of text without the element that it opens
+        raise _foreign(service, operation, where, advice) from error
     except (exceptions.HTTPClientError, exceptions.ConnectionError) as error:
         message = (
             f"{service} does not answer in {where} ({operation}): {_line(error)}; "
@@ -190,6 +194,19 @@ def translated(service: str, operation: str, where: str, role: str = "", advice:
             f"{service} cannot be asked for {operation} in {where}: {_line(error)}; an endpoint, as in "
             "AWS_ENDPOINT_URL, is a URL such as http://127.0.0.1:4566"
         ) from error
+
+
+def is_page(answer: Mapping[str, Any]) -> bool:
+    """Return whether an answer is a web page, such as a proxy's: no API of AWS sends one but in an error of its own."""
+    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return str(headers.get("content-type", "")).startswith("text/html")
+
+
+def _foreign(service: str, operation: str, where: str, advice: Advice) -> Transient:
+    return Transient(
+        f"what answers for {service} in {where} is not AWS ({operation}); look at AWS_ENDPOINT_URL, the network and a "
+        f"proxy that wants a login, and {advice.retry} when AWS answers"
+    )
 
 
 def _refused(
