@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+from collections.abc import Collection, Mapping
 
 REGION = "^[a-z]{2,4}(-[a-z]+){1,2}-[0-9]{1,2}$"
 """A pattern of regions' codes."""
@@ -13,13 +14,22 @@ _DIRECTIONS = {"northeast": "ne", "southeast": "se", "northwest": "nw", "southwe
 
 
 @functools.cache
-def known_regions() -> frozenset[str]:
-    """The regions of all partitions. The file is read by itself: botocore's loader would start all of botocore."""
+def partitions() -> Mapping[str, str]:
+    """The partition of each region. The file is read by itself: botocore's loader would start all of botocore."""
     from importlib import resources  # noqa: PLC0415  takes longer to load than a layer to build
 
     text = (resources.files("botocore") / "data" / "partitions.json").read_text(encoding="utf-8")
-    named = {region for partition in json.loads(text)["partitions"] for region in partition["regions"]}
-    return frozenset(region for region in named if re.fullmatch(REGION, region))
+    return {
+        region: partition["id"]
+        for partition in json.loads(text)["partitions"]
+        for region in partition["regions"]
+        if re.fullmatch(REGION, region)
+    }
+
+
+def known_regions() -> Collection[str]:
+    """The regions of all partitions."""
+    return partitions().keys()
 
 
 def zone_id_prefix(region: str) -> str:

@@ -197,6 +197,13 @@ WRONG = {
             "made; give another region"
         ],
     ),
+    "a region of the European Sovereign Cloud": (
+        f'{HEAD}    targets: {{accounts: ["111111111111"]}}\n    regions: [us-east-1, eusc-de-east-1]\n',
+        [
+            "rollout.yaml, line 8, phases.dev.regions[1]: 'eusc-de-east-1' is in the partition aws-eusc, for which the "
+            "layers are not made; give another region"
+        ],
+    ),
     "a region twice": (
         f'{HEAD}    targets: {{accounts: ["111111111111"]}}\n    regions: [us-east-1, us-east-1]\n',
         ["rollout.yaml, line 8, phases.dev.regions[1]: us-east-1 is listed twice; keep one of them"],

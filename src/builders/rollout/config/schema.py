@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, WithJsonSchema
 
 from builders.naming import ORGANIZATION_ROLE, PHASE_PATTERN, SUFFIX_MAX_LENGTH, UNITS_LIMIT
-from builders.regions import REGION, known_regions
+from builders.regions import REGION, known_regions, partitions
 from builders.text import suggestion
 
 KeyPath = tuple[str | int, ...]
@@ -42,6 +42,8 @@ _DURATION = "^([0-9]{1,6})([smh])$"
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 _LONGEST_BAKE_SECONDS = 7 * 24 * 3600
 _SHARE = "([0-9]{1,6})(%?)"
+_PARTITIONS = ("aws", "aws-us-gov")
+"""The partitions whose regions the layers are made for (docs/bootstrap.md)."""
 
 
 def _region(value: str) -> str:
@@ -49,10 +51,12 @@ def _region(value: str) -> str:
         close = suggestion(value, sorted(known_regions()))
         advice = f"did you mean {close}?" if close else "give a region's code, such as eu-west-1"
         raise ValueError(f"{value!r} is not a region of AWS; {advice}")
-    if value.startswith("cn-"):
-        # Service names there begin with cn.com.amazonaws for some services, and principals end with .com.cn (AWS
-        # PrivateLink in China; aws-cdk, InterfaceVpcEndpointAwsService).
-        raise ValueError(f"{value!r} is in AWS China, for which the layers are not made; give another region")
+    partition = partitions()[value]
+    if partition not in _PARTITIONS:
+        # Endpoint services and principals have other names there, such as cn.com.amazonaws.<region>.dms and
+        # <service>.amazonaws.com.cn (AWS PrivateLink in China; aws-cdk, InterfaceVpcEndpointAwsService).
+        where = "AWS China" if partition == "aws-cn" else f"the partition {partition}"
+        raise ValueError(f"{value!r} is in {where}, for which the layers are not made; give another region")
     return value
 
 
