@@ -166,6 +166,24 @@ def test_a_lock_that_nobody_renewed_is_taken_and_a_late_yes_is_refused(
     assert reopened().journal.run() == run("second")
 
 
+def test_a_write_that_meets_another_under_way_is_made_again(faulty: Administrator) -> None:
+    """S3 says by 409 that it may not have happened, and by 412 that somebody else wrote."""
+    bucket = faulty.bucket()
+    objects = faulty.client().objects(EAST)
+    store = Store(objects, bucket, "dev")
+    for write in (
+        lambda: store.journal.hold(hold()),
+        lambda: store.journal.begin(run()),
+        lambda: store.journal.record(entry(1)),
+        lambda: objects.create(bucket, "content", b"{}"),
+    ):
+        faulty.cloud.set_faults({"kind": "conflict", "operation": "PutObject", "count": 1})
+        write()
+        assert [fault["struck"] for fault in faulty.cloud.set_faults()] == [1]
+    assert store.journal.run() == run(entries=(entry(1),))
+    assert objects.exists(bucket, "content")
+
+
 def test_a_lock_whose_answers_were_lost_is_known_as_our_own(faulty: Administrator) -> None:
     store = Store(faulty.client().objects(EAST), faulty.bucket(), "dev")
     writes: tuple[Callable[[], None], ...] = (

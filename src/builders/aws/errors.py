@@ -134,7 +134,6 @@ _KINDS: Mapping[str, type[Refused]] = {
     "ResourceNotFoundFault": NotFound,
     "404": NotFound,  # HeadObject answers without a body
     "PreconditionFailed": Conflict,
-    "ConditionalRequestConflict": Conflict,  # S3 user guide, "How to prevent object overwrites with conditional writes"
 }
 _REMEDIES: Mapping[type[Refused], str] = {
     StackSetModified: "; somebody has changed the stack set since it was made here: look at it, then plan again",
@@ -148,6 +147,9 @@ _THROTTLED = (
     *("RequestLimitExceeded", "TooManyRequestsException", "SlowDown", "BandwidthLimitExceeded"),
 )
 _TRANSIENT = ("RequestTimeout", "RequestTimeoutException")
+# Another operation on the object was under way: the write may not have happened, nor that one. "On a 409 failure you
+# should retry the upload" (S3 API reference, PutObject, If-None-Match).
+_CONFLICTING = "ConditionalRequestConflict"
 
 TOO_MANY_INSTANCES = "StackSet operations cannot involve more than"
 """The beginning of LimitExceeded for instances under way, which passes; the other LimitExceeded are quotas of what
@@ -250,6 +252,8 @@ def _passing(
         return Unreachable, f"the AWS credentials have expired ({operation}, {service}); log in again, then {retry}"
     if code in _THROTTLED or status == 429:
         return Throttled, f"{service} throttles {operation} for too long; let other tools end, then {retry}"
+    if code == _CONFLICTING:
+        return Transient, f"{service} refused {operation}: others write the same object all the time; {retry} later"
     if status >= 500 or code in _TRANSIENT:
         return Transient, f"{service} refused {operation}: {code}; it is AWS's own error: {retry} when it is over"
     return None

@@ -10,6 +10,7 @@ A fault: {"service": "cloudformation", "operation": "CreateStack", "account": "1
     throttle   400 ThrottlingException
     rate       the same for what is more than "calls_per_second" of one operation in an account and region
     error      500 InternalFailure; "status" gives another one
+    conflict   409 ConditionalRequestConflict, as S3 answers a conditional write while another one is under way
     denied     403 AccessDenied
     suspended  403, as calls to a suspended account are answered
     expired    credentials of a session that has ended: ExpiredToken, of services with JSON ExpiredTokenException, of
@@ -62,7 +63,7 @@ _HOUR = 3600.0
 _OF_CALLS = ("service", "operation", "account")
 # The keys of each kind, beside its own name and how often it strikes.
 _KINDS: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys(("throttle", "denied", "suspended", "expired", "reset", "lost"), _OF_CALLS),
+    **dict.fromkeys(("throttle", "conflict", "denied", "suspended", "expired", "reset", "lost"), _OF_CALLS),
     "error": (*_OF_CALLS, "status"),
     **dict.fromkeys(("hang", "slow"), (*_OF_CALLS, "seconds")),
     "rate": (*_OF_CALLS, "calls_per_second"),
@@ -75,6 +76,11 @@ _ANSWERS = {
     "throttle": _RATE_EXCEEDED,
     "rate": _RATE_EXCEEDED,
     "error": (500, "InternalFailure", "The request processing has failed because of an unknown error."),
+    "conflict": (
+        409,
+        "ConditionalRequestConflict",
+        "The conditional request cannot succeed due to a conflicting operation against this resource.",
+    ),
     "denied": (403, "AccessDenied", "Access denied by a fault on request"),
     "suspended": (403, "AccessDenied", "Your account is suspended"),
     # ministack gives code, status and sentence the form of the service.
