@@ -62,7 +62,7 @@ from builders.migration import cli, start, status
 from builders.migration.check import running
 from builders.migration.report import model
 from builders.migration.schema import schema
-from builders.migration.switchover import crossing
+from builders.migration.switchover import command
 from builders.migration.task import showing
 from builders.migration.verify import command
 

@@ -20,7 +20,7 @@ from forking import KILLED, serve
 from builders.aws import boto_clients  # noqa: F401  imported once, and not by every child
 from builders.migration import phase
 from builders.migration.cli import main as migrate_database
-from builders.migration.switchover import crossing  # noqa: F401  as above
+from builders.migration.switchover import command  # noqa: F401  as above
 
 
 @dataclass

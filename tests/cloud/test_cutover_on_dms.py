@@ -53,7 +53,7 @@ def test_there_and_back_and_there_again_no_write_is_lost_and_the_outage_is_short
 ) -> None:
     """The statements in an outage are the command's own doing; its seconds depend on the machine, too."""
 
-    def crossing(*words: str) -> None:
+    def switched(*words: str) -> None:
         statements.clear()
         outcome = done(commands, *words, "--yes", "--json", "--poll", "0.1")
         within = of_the_outage(statements, outcome)
@@ -69,20 +69,20 @@ def test_there_and_back_and_there_again_no_write_is_lost_and_the_outage_is_short
         code, _, said = commands("cutover")
         assert (code, "--yes answers yes to: " in said) == (2, True), said
         since = time.monotonic()
-        crossing("cutover", "--keep-reads")
+        switched("cutover", "--keep-reads")
         writer.wait_for("target")
         writer.hold("target", since)
         for refused in (("resume",), ("reload", "--yes"), ("start",), ("cutover", "--yes")):
             code, _, said = commands(*refused)
             assert (code, "target" in said) == (1, True), said
         since = time.monotonic()
-        crossing("fallback")
+        switched("fallback")
         writer.wait_for("source")
         writer.hold("source", since)
         with writer.resting():
             forward(commands)
         since = time.monotonic()
-        crossing("cutover")
+        switched("cutover")
         writer.wait_for("target")
         writer.hold("target", since)
     finished = done(commands, "finish", "--yes", "--json", "--report-dir", str(commands.outputs_dir))

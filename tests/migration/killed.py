@@ -22,7 +22,7 @@ from builders.migration import marker
 from builders.migration.databases import Database, Login, Side
 from builders.migration.journal import OPEN
 from builders.migration.switchover import cutover, fence, runs, sequences, steps
-from builders.migration.switchover.runs import CrossingOptions
+from builders.migration.switchover.runs import SwitchoverOptions
 from builders.migration.switchover.steps import Step
 
 from .remote import asking, parties
@@ -53,7 +53,7 @@ def carry_out(order: dict[str, Any]) -> int:
         with database("source") as source, database("target") as target:
             given = parties(source, target, asking(order["socket"]), result["said"].append, observe)
             outcome = runs.run(
-                order["command"], given, CrossingOptions(keep_reads=order["keep_reads"]), lambda _question: True
+                order["command"], given, SwitchoverOptions(keep_reads=order["keep_reads"]), lambda _question: True
             )
             result["outage"] = outcome.outage_seconds
     except StackferryError as error:
@@ -131,7 +131,7 @@ def _without(*left_out: str) -> None:
 def _reordered(order: Callable[[list[str]], list[str]], *left_out: str) -> None:
     original = runs.steps_of
 
-    def steps_of(kind: Any, options: CrossingOptions) -> list[Step]:
+    def steps_of(kind: Any, options: SwitchoverOptions) -> list[Step]:
         found = {step.name: step for step in original(kind, options) if step.name not in left_out}
         return [found[name] for name in order(list(found))]
 

@@ -22,7 +22,7 @@ from builders.migration.databases import Database, Side
 from builders.migration.journal import Journal
 from builders.migration.phase import DATABASE_SECRET
 from builders.migration.switchover import fence, runs
-from builders.migration.switchover.runs import CrossingOptions, CrossingOutcome, Parties
+from builders.migration.switchover.runs import Parties, SwitchoverOptions, SwitchoverOutcome
 from builders.migration.task.values import LoadProgress, Task
 from builders.migration.verify import command
 from builders.migration.verify.running import VerifyOptions, verify
@@ -56,9 +56,9 @@ def yes(_question: str) -> bool:
     return True
 
 
-def run(ready: Scene, kind: Callable[..., CrossingOutcome] = cut_over, **options: Any) -> CrossingOutcome:
+def run(ready: Scene, kind: Callable[..., SwitchoverOutcome] = cut_over, **options: Any) -> SwitchoverOutcome:
     with ready.parties() as parties:
-        return kind(parties, CrossingOptions(**options), yes)
+        return kind(parties, SwitchoverOptions(**options), yes)
 
 
 def write(ready: Scene, side: Side, token: str = "a token") -> int:
@@ -216,7 +216,7 @@ def test_what_is_shown_is_what_is_done_and_asked_once(ready: Scene) -> None:
         return True
 
     with ready.parties() as parties:
-        cut_over(parties, CrossingOptions(), answer)
+        cut_over(parties, SwitchoverOptions(), answer)
     assert questions == ["Close the source and open the target?"]
     shown = [line.partition(". ")[2] for line in ready.said if line.strip()[:1].isdigit() and ". " in line[:6]]
     done = [line.partition(" s  ")[2] for line in ready.said if " s  " in line[:14]]
@@ -227,7 +227,7 @@ def test_what_is_shown_is_what_is_done_and_asked_once(ready: Scene) -> None:
 def test_the_answer_no_changes_nothing(ready: Scene) -> None:
     before = catalogs(ready)
     with ready.parties() as parties, pytest.raises(MigrationError, match="nothing was changed"):
-        cut_over(parties, CrossingOptions(), lambda _question: False)
+        cut_over(parties, SwitchoverOptions(), lambda _question: False)
     assert catalogs(ready) == before
 
 
@@ -282,7 +282,7 @@ def test_a_task_that_stops_by_itself_while_the_source_is_closed_gives_it_back(re
             stopped.append("")
 
     with ready.parties(observe) as parties, pytest.raises(MigrationError) as failed:
-        cut_over(parties, CrossingOptions(), yes)
+        cut_over(parties, SwitchoverOptions(), yes)
     assert "the task is failed: " in str(failed.value)
     assert not refuses(ready, "source")
 
@@ -356,7 +356,7 @@ def test_a_lock_that_a_definition_waits_for_names_who_holds_it_and_gives_the_sou
     ],
 )
 def test_a_lock_that_passes_lets_a_run_go_on(
-    ready: Scene, side: Side, table: str, sign: str, runs: list[Callable[..., CrossingOutcome]],
+    ready: Scene, side: Side, table: str, sign: str, runs: list[Callable[..., SwitchoverOutcome]],
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     prepared(ready)
@@ -375,7 +375,7 @@ def test_a_lock_that_passes_lets_a_run_go_on(
 
         with ready.parties(observe) as parties:
             for run_ in runs:
-                run_(parties, CrossingOptions(), yes)
+                run_(parties, SwitchoverOptions(), yes)
     assert f"pid {pid} of" in (said := capsys.readouterr().err)
     assert "SQLSTATE 55P03" in said
     assert seen[0] == seen[1]
@@ -393,7 +393,7 @@ def test_a_target_that_is_lost_on_the_way_lets_the_application_into_the_source_a
                                   "WHERE usename = 'ferry_owner' AND datname = current_database()")  # fmt: skip
 
     with ready.parties(observe) as parties, pytest.raises(MigrationError) as failed:
-        cut_over(parties, CrossingOptions(), yes)
+        cut_over(parties, SwitchoverOptions(), yes)
     assert "the source takes writes again; run `migrate-database cutover --abort`" in str(failed.value)
     assert not refuses(ready, "source")
     assert run(ready, abort=True).is_undone
@@ -403,7 +403,7 @@ def test_a_target_that_is_lost_on_the_way_lets_the_application_into_the_source_a
 
 def test_a_password_that_is_rotated_while_the_source_is_closed_breaks_nothing(ready: Scene) -> None:
     with rotating(ready, "target", "setval") as (parties, rotated):
-        assert cut_over(parties, CrossingOptions(), yes).open_side == "target"
+        assert cut_over(parties, SwitchoverOptions(), yes).open_side == "target"
         assert rotated
         with parties.target.another() as later:
             assert later.value("SELECT current_user") == "ferry_owner"
@@ -424,7 +424,7 @@ def test_a_source_whose_password_was_rotated_is_given_back_by_a_new_session(read
         rotating(ready, "source", "setval", lose) as (parties, rotated),
         pytest.raises(MigrationError, match="the source takes writes again; run `migrate-database cutover --abort`"),
     ):
-        cut_over(parties, CrossingOptions(), yes)
+        cut_over(parties, SwitchoverOptions(), yes)
     assert rotated
     assert not refuses(ready, "source")
     assert run(ready, abort=True).is_undone
@@ -468,7 +468,7 @@ def test_a_fence_that_was_taken_away_by_hand_undoes_the_run(ready: Scene) -> Non
             raise Ended  # like a process that was killed: nothing is undone, since every statement fails
 
     with ready.parties(observe) as parties, pytest.raises(Ended):
-        cut_over(parties, CrossingOptions(), yes)
+        cut_over(parties, SwitchoverOptions(), yes)
     assert refuses(ready, "source")
     ready.pair.administer("source", "DROP TRIGGER stackferry_fence ON payments.lines")
     with pytest.raises(MigrationError, match="since then this does not hold any more: close the source"):
@@ -491,7 +491,7 @@ def test_interrupted_at_any_moment_one_side_takes_writes_after_at_most_one_more_
                     raise KeyboardInterrupt
 
             with ready.parties(observe) as parties, contextlib.suppress(KeyboardInterrupt):
-                cut_over(parties, CrossingOptions(), yes)
+                cut_over(parties, SwitchoverOptions(), yes)
             if refuses(ready, "source"):
                 run(ready)
                 assert not refuses(ready, "target")
@@ -530,7 +530,7 @@ def test_a_finished_migration_leaves_nothing_of_it_but_the_journal(ready: Scene)
 
 @pytest.mark.parametrize("kinds", [(cut_over,), (cut_over, fall_back)], ids=["on_the_target", "on_the_source"])
 def test_a_finished_migration_that_is_finished_again_is_told_again_and_nothing_is_done(
-    ready: Scene, kinds: Sequence[Callable[..., CrossingOutcome]]
+    ready: Scene, kinds: Sequence[Callable[..., SwitchoverOutcome]]
 ) -> None:
     """As where the first call was killed before it said what it keeps, or before it wrote the report."""
 
@@ -543,7 +543,7 @@ def test_a_finished_migration_that_is_finished_again_is_told_again_and_nothing_i
     with ready.pair.database("target") as target:
         before = Journal(target).entries()
     with ready.parties() as parties:
-        assert end(parties, CrossingOptions(), never) == outcome
+        assert end(parties, SwitchoverOptions(), never) == outcome
     with ready.pair.database("target") as target:
         assert Journal(target).entries() == before
 

@@ -364,7 +364,7 @@ def verify(*, options: Any, as_json: bool, repair: bool, yes: bool, hide_keys: b
     return DONE if is_clean else FAILED
 
 
-def crossing_options(command: Callable[..., int]) -> Callable[..., int]:
+def switchover_options(command: Callable[..., int]) -> Callable[..., int]:
     """Give a command the options of a cut-over and a fall-back."""
     for option in (
         click.option("--yes", is_flag=True, help="Go on without asking; the preconditions are looked at all the same."),
@@ -382,7 +382,7 @@ def crossing_options(command: Callable[..., int]) -> Callable[..., int]:
 
 @command.command()
 @phase_options
-@crossing_options
+@switchover_options
 @click.option(
     "--no-way-back", is_flag=True, help="Go without a way back: what is written afterwards stays in RDS alone."
 )
@@ -392,15 +392,15 @@ def cutover(*, options: Any, no_way_back: bool, **asked: Any) -> int:
     Shows the preconditions and the steps, and asks once. A failure before the opening gives the source back as it was;
     afterwards the same command goes on from where it was.
     """
-    return _cross("cutover", options, way_back=not no_way_back, **asked)
+    return _switch_over("cutover", options, way_back=not no_way_back, **asked)
 
 
 @command.command()
 @phase_options
-@crossing_options
+@switchover_options
 def fallback(*, options: Any, **asked: Any) -> int:
     """Close the target, prove that all of it is in the source, and open the source again."""
-    return _cross("fallback", options, **asked)
+    return _switch_over("fallback", options, **asked)
 
 
 @command.command()
@@ -409,7 +409,7 @@ def fallback(*, options: Any, **asked: Any) -> int:
 @click.option("--yes", is_flag=True, help="Go on without asking.")
 def finish(*, options: Any, yes: bool, as_json: bool, report_dir: Path) -> int:
     """Take away what the migration made and nobody needs any more, name what is kept, and write the report."""
-    code = _cross("finish", options, yes=yes, as_json=as_json)
+    code = _switch_over("finish", options, yes=yes, as_json=as_json)
     _report(options, report_dir, as_json=False, say=progress.say)
     return code
 
@@ -448,13 +448,14 @@ def _report(options: Any, directory: Path, *, as_json: bool, say: Callable[[str]
         say(f"written: {path}")
 
 
-def _cross(kind: Any, options: Any, *, yes: bool, as_json: bool, poll_seconds: float = 0.3, **chosen: Any) -> int:
-    from builders.migration.phase import Phase  # noqa: PLC0415
-    from builders.migration.switchover import crossing  # noqa: PLC0415  --help does not wait for psycopg
-    from builders.migration.switchover.runs import CrossingOptions  # noqa: PLC0415
+def _switch_over(kind: Any, options: Any, *, yes: bool, as_json: bool, poll_seconds: float = 0.3, **chosen: Any) -> int:
+    from builders.migration.phase import Phase  # noqa: PLC0415  --help does not wait for psycopg
+    from builders.migration.switchover import command as switchover  # noqa: PLC0415
+    from builders.migration.switchover.runs import SwitchoverOptions  # noqa: PLC0415
 
+    asked = switchover.SwitchoverRequest(yes, as_json, poll_seconds)
     with Phase(options) as phase:
-        crossing.run(kind, phase, CrossingOptions(**chosen), crossing.CrossingRequest(yes, as_json, poll_seconds))
+        switchover.run(kind, phase, SwitchoverOptions(**chosen), asked)
     return DONE
 
 

@@ -13,7 +13,7 @@ from builders.migration import journal
 from builders.migration.databases import Database
 from builders.migration.journal import Entry, Kind, Run
 from builders.migration.phase import Phase
-from builders.migration.switchover.runs import CrossingOptions, outage_seconds, steps_of
+from builders.migration.switchover.runs import SwitchoverOptions, outage_seconds, steps_of
 
 FORMAT = 1
 """Of the JSON: a field may be added; a change of one that is there raises the number."""
@@ -173,10 +173,10 @@ def _times(run: Run) -> RunTimes:
     )
 
 
-def _options(begun: Entry | None) -> CrossingOptions:
+def _options(begun: Entry | None) -> SwitchoverOptions:
     """The options that a run began with, which are among its steps' words."""
     details = begun.details if begun else {}
-    return CrossingOptions(keep_reads=bool(details.get("keep_reads")), way_back=bool(details.get("way_back", True)))
+    return SwitchoverOptions(keep_reads=bool(details.get("keep_reads")), way_back=bool(details.get("way_back", True)))
 
 
 def _step(name: str, words: str, entries: Sequence[Entry]) -> StepTime:

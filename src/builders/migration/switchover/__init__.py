@@ -1,6 +1,6 @@
 """The application's writes moved from one side to the other: cut-over, fall-back, and the end.
 
-crossing.py       a run on a phase: its outputs and secrets, the question, the result
+command.py        a run on a phase: its outputs and secrets, the question, the result
 runs.py           one run: preconditions, question, steps, outage
 preconditions.py  what has to hold before a side is closed
 steps.py          steps that are journaled, taken up again, and undone before the opening

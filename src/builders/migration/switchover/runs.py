@@ -43,7 +43,7 @@ class Parties:
 
 
 @dataclass(frozen=True)
-class CrossingOptions:
+class SwitchoverOptions:
     """Ways to run. `way_back` False is going without one; `abort` undoes a run that was broken off."""
 
     keep_reads: bool = False
@@ -56,7 +56,7 @@ TITLE_COLUMNS = 12
 
 
 @dataclass(frozen=True)
-class CrossingOutcome:
+class SwitchoverOutcome:
     """Result of a run. `outage_seconds` is from the closing of the one side to the opening of the other."""
 
     run: str
@@ -92,7 +92,7 @@ Confirm = Callable[[str], bool]
 """Asks a person; raises where nobody can answer."""
 
 
-def run(kind: Kind, parties: Parties, options: CrossingOptions, confirm: Confirm) -> CrossingOutcome:
+def run(kind: Kind, parties: Parties, options: SwitchoverOptions, confirm: Confirm) -> SwitchoverOutcome:
     """Cut over or fall back, or go on with it. Raises `MigrationError` where it is refused, or fails."""
     book = Journal(parties.target, parties.caller)
     with journal.locked(parties.source, parties.target):
@@ -124,7 +124,7 @@ def run(kind: Kind, parties: Parties, options: CrossingOptions, confirm: Confirm
         return replace(_outcome(book, name, steps), kept=tuple(left))
 
 
-def steps_of(kind: Kind, options: CrossingOptions) -> list[Step]:
+def steps_of(kind: Kind, options: SwitchoverOptions) -> list[Step]:
     """The steps of a run."""
     if kind == "finish":
         return finish.steps()
@@ -133,15 +133,15 @@ def steps_of(kind: Kind, options: CrossingOptions) -> list[Step]:
     return cutover.steps(keep_reads=options.keep_reads, way_back=options.way_back)
 
 
-def _as_begun(current: Run, options: CrossingOptions) -> CrossingOptions:
+def _as_begun(current: Run, options: SwitchoverOptions) -> SwitchoverOptions:
     """The options with which a run began: its steps are those that were shown."""
     begun = current.first(current.kind, "begins")
     assert begun
     chosen = begun.details
-    return CrossingOptions(chosen["keep_reads"], chosen["way_back"], options.abort, options.most_lag_seconds)
+    return SwitchoverOptions(chosen["keep_reads"], chosen["way_back"], options.abort, options.most_lag_seconds)
 
 
-def _context(kind: Kind, parties: Parties, options: CrossingOptions, book: Journal, name: str) -> Context:
+def _context(kind: Kind, parties: Parties, options: SwitchoverOptions, book: Journal, name: str) -> Context:
     return Context(
         kind, parties.source, parties.target, parties.schemas, parties.forward, parties.back, parties.users, book,
         name, options.keep_reads, parties.watch, parties.say, parties.left_out, parties.reader, parties.writer,
@@ -165,7 +165,7 @@ def _must_fit(kind: Kind, runs: Sequence[Run]) -> None:
     raise MigrationError("nothing was cut over yet: the source is open, and there is nothing to fall back from")
 
 
-def _take_up(context: Context, steps: Sequence[Step], current: Run, options: CrossingOptions) -> None:
+def _take_up(context: Context, steps: Sequence[Step], current: Run, options: SwitchoverOptions) -> None:
     """Go on with a run that was broken off, or undo it."""
     if options.abort or (current.is_undone_in_part and not current.has_opened):
         undo(context, steps)
@@ -180,7 +180,11 @@ def _take_up(context: Context, steps: Sequence[Step], current: Run, options: Cro
 
 
 def _prepare(
-    context: Context, steps: Sequence[Step], options: CrossingOptions, others: Sequence[Precondition], confirm: Confirm
+    context: Context,
+    steps: Sequence[Step],
+    options: SwitchoverOptions,
+    others: Sequence[Precondition],
+    confirm: Confirm,
 ) -> None:
     """Show what has to hold and what will be done, ask, and begin. Raises `MigrationError`."""
     way_back = options.way_back and context.kind == "cutover"
@@ -211,7 +215,7 @@ def _prepare(
     )
 
 
-def _outcome(book: Journal, name: str, steps: Sequence[Step]) -> CrossingOutcome:
+def _outcome(book: Journal, name: str, steps: Sequence[Step]) -> SwitchoverOutcome:
     runs = book.runs()
     current = next(run for run in runs if run.name == name)
     took = []
@@ -219,7 +223,7 @@ def _outcome(book: Journal, name: str, steps: Sequence[Step]) -> CrossingOutcome
         began, done = current.first(step.name, "begins"), current.first(step.name, "done")
         if began and done:
             took.append((step.name, round((done.at - began.at).total_seconds(), 3)))
-    return CrossingOutcome(
+    return SwitchoverOutcome(
         name, current.last(current.kind) == "undone", journal.open_side(runs), outage_seconds(current), tuple(took)
     )
 

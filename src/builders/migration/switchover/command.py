@@ -17,7 +17,7 @@ from builders.migration.phase import INSTANCE, Phase
 from builders.migration.schema import building
 from builders.migration.switchover import runs
 from builders.migration.switchover.preconditions import Precondition, Room
-from builders.migration.switchover.runs import CrossingOptions, Parties
+from builders.migration.switchover.runs import Parties, SwitchoverOptions
 from builders.migration.switchover.steps import Context
 from builders.migration.task.running import Watch
 from builders.text import name_list
@@ -29,7 +29,7 @@ _CUTOVER: tuple[Kind, ...] = ("cutover",)
 
 
 @dataclass(frozen=True)
-class CrossingRequest:
+class SwitchoverRequest:
     """Options beside those of the run: the answer that was given before, the form of the result, the waiting."""
 
     yes: bool = False
@@ -38,7 +38,7 @@ class CrossingRequest:
     timeout_seconds: float | None = None
 
 
-def run(kind: Kind, phase: Phase, options: CrossingOptions, asked: CrossingRequest) -> None:
+def run(kind: Kind, phase: Phase, options: SwitchoverOptions, asked: SwitchoverRequest) -> None:
     """Run, and print the result. Raises `MigrationError` and `UsageError`."""
 
     def confirm(question: str) -> bool:
@@ -55,7 +55,7 @@ def run(kind: Kind, phase: Phase, options: CrossingOptions, asked: CrossingReque
 
 
 @contextmanager
-def parties_of(phase: Phase, asked: CrossingRequest) -> Iterator[Parties]:
+def parties_of(phase: Phase, asked: SwitchoverRequest) -> Iterator[Parties]:
     """Log in to both sides of a phase, and bring what a run needs."""
     watch = Watch(lambda _task: None, progress.say, asked.poll_seconds, asked.timeout_seconds)
     rules = phase.task.table_mappings()
