@@ -126,3 +126,18 @@ def test_the_map_of_a_package_lists_its_modules(package: Path) -> None:
     files = [path.name for path in package.glob("*.py") if path.name != "__init__.py"]
     folders = [f"{path.name}/" for path in package.iterdir() if any(path.glob("*.py"))]
     assert sorted(listed) == sorted([*files, *folders])
+
+
+QUESTIONS = re.compile(r"(What|Whether|How|Who|Whose|Which|Where|When|Why|Of|By|Those|Something|It)\b")
+
+
+@pytest.mark.parametrize("folder", ["src", "tools"])
+def test_docstrings_begin_with_a_verb_or_a_noun(folder: str) -> None:
+    found = [
+        f"{path}:{node.lineno}"
+        for path in sorted(Path(folder).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        if QUESTIONS.match(node.value.value.lstrip())
+    ]
+    assert found == []

@@ -278,7 +278,7 @@ class _Side:
         return {"Fn::Sub": [text, self._resolved(names)]} if names else text
 
     def _depends(self, condition: Any) -> bool:
-        """Say whether a condition, by name or as it is written, changes with the parameter."""
+        """Return whether a condition, by name or as it is written, changes with the parameter."""
         if isinstance(condition, str):
             return self._mentions(self.template["Conditions"][condition])
         return self._mentions(condition)

@@ -162,7 +162,7 @@ def breaches(
 
 
 def needs(built: Mapping[str, Stack], catalog: Iterable[Layer]) -> dict[str, set[str]]:
-    """For each layer that is built, those of the others that must be deployed before it."""
+    """Return the layers that must be deployed before each layer that is built."""
     after = {layer.name: set(layer.after) for layer in catalog}
     return {
         name: ({export.layer for export in stack.imports} | after[name]) & built.keys()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Properties = Mapping[str, Any]
-"""Of AWS::RDS::DBInstance or AWS::RDS::DBCluster; a property that nobody gave is absent, or None."""
+"""Properties of AWS::RDS::DBInstance or AWS::RDS::DBCluster; one that nobody gave is absent, or None."""
 
 STORAGE_ENGINES = ("postgres", "mysql", "mariadb")
 """The engines whose storage is judged. Others have other sizes."""

@@ -39,7 +39,7 @@ class Deployed:
 
     @property
     def is_standing(self) -> bool:
-        """Say whether its outputs are those of what stands."""
+        """Return whether its outputs are those of what stands."""
         return self.status.removesuffix("_CLEANUP_IN_PROGRESS") in _STANDING
 
 

@@ -17,13 +17,13 @@ from builders.errors import EvaluationError
 MASKED = "****"
 """Stands for a value that nobody is shown."""
 _SHORTEST_SECRET = 4
-"""Of the characters of a value that is looked for in messages: words of two letters are in all of them."""
+"""Least characters of a value that is looked for in messages: words of two letters are in all of them."""
 
 NO_VALUE = object()
 """The value of `AWS::NoValue`; a property or list item that has it is left out."""
 
 EXAMPLE_ACCOUNT, REGION = "1" * 12, "us-east-1"
-"""Of a template that is evaluated for no target in particular."""
+"""Account and region of a template that is evaluated for no target in particular."""
 _ZONES = {"us-west-1": "ac", "ca-west-1": "abc", "ap-northeast-1": "acd"}
 """Zones of regions that do not offer a, b and c to every account (AWS regions and Availability Zones, "Regions")."""
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 MOST_BYTES = 16 * 1024 * 1024
-"""Of a file that is read: each account of the largest organization takes some hundred bytes in rollout.yaml."""
+"""Largest file that is read: each account of the largest organization takes some hundred bytes in rollout.yaml."""
 
 
 class UnfitFile(OSError):

@@ -64,7 +64,7 @@ class Finding(NamedTuple):
 
 
 def in_reading_order(findings: list[Finding]) -> list[Finding]:
-    """By file, then line and column, then rule; each once."""
+    """Return findings by file, then line and column, then rule; each once."""
     return sorted(
         set(findings),
         key=lambda finding: (finding.file, finding.line or 0, finding.column or 0, finding.rule, finding.message),

@@ -82,7 +82,7 @@ class Truncate:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Something that is no change of a row: a message of pg_logical_emit_message, a prepared transaction."""
+    """A message that is not a change of a row: from pg_logical_emit_message, or a prepared transaction."""
 
     text: str
 

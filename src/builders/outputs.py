@@ -172,7 +172,7 @@ def _chosen(phase: str, outputs_dir: Path, account: str | None, region: str | No
 
 
 def _has(path: Path, flat: Mapping[str, str]) -> bool:
-    """Tell whether a flat file has this content; one that cannot be read is for whoever asks for its target."""
+    """Return whether a flat file has this content; one that cannot be read is for whoever asks for its target."""
     try:
         return read_flat(path) == flat
     except UsageError:

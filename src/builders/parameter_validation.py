@@ -21,7 +21,7 @@ from builders.service_limits import CHECKS
 from builders.text import suggestion
 
 Declarations = Mapping[str, Mapping[str, Mapping[str, Any]]]
-"""For each parameter, its declaration in each layer that has it."""
+"""Declarations of each parameter, by the layers that have it."""
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _ZONE = r"[a-z]{2}(-[a-z]+)+-\d+([a-z]|-[a-z]+-\d+[a-z])"

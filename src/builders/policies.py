@@ -89,7 +89,7 @@ def regional_service(name: str) -> Principal:
 
 
 def account() -> Principal:
-    """This account: whoever IAM lets do it there."""
+    """Return this account as principal: whoever IAM lets do it there."""
     return Principal("AWS", [account_root()])
 
 

@@ -67,7 +67,7 @@ def wants_external_id(trust: Document, arn: str) -> bool:
 
 
 def _wanted_external_ids(trust: Document, arn: str) -> list[bool]:
-    """For each statement that lets a role in, whether it wants an external id."""
+    """Return whether an external id is wanted, for each statement that lets a role in."""
     account, of_account = arn.split(":")[4], arn.rsplit(":", 1)[0]
     anybody = arn == f"{of_account}:root"
 

@@ -1,4 +1,4 @@
-"""Where the stacks of layers live, and in which order they deploy; without troposphere, which layers load."""
+"""Scopes of layers, and the order in which they are deployed; importable without troposphere, which layers load."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Scope(enum.Enum):
-    """Where a layer's stacks live. A value is imported only from the same scope: elsewhere the account, the
+    """Scope in which a layer's stacks live. A value is imported only from the same scope: elsewhere the account, the
     region or the suffix differs, and the value crosses as a parameter."""
 
     TOOLING = "tooling account, each region"

@@ -144,7 +144,7 @@ _DOCUMENTED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         ),
     },
 }
-"""Those that the API references give in words: DMS, CreateEndpoint, PostgreSQLSettings, CreateEventSubscription,
+"""Limits that the API references give in words: DMS, CreateEndpoint, PostgreSQLSettings, CreateEventSubscription,
 CreateReplicationInstance, CreateReplicationTask; RDS, CreateDBInstance, CreateDBCluster, CreateEventSubscription."""
 
 RANGES: Mapping[str, Mapping[str, tuple[int, int]]] = {

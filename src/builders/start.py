@@ -12,7 +12,7 @@ import signal
 import sys
 
 INTERRUPTED = 130
-"""As `command_line.INTERRUPTED`, which is not loaded yet."""
+"""The same as `command_line.INTERRUPTED`, which is not loaded yet."""
 
 
 def build_templates() -> int:

@@ -86,7 +86,7 @@ def parse_template(body: str) -> dict[str, Any]:
 
 _MOST_LEVELS = 100
 _MOST_VALUES = 500_000
-"""As many as a template of 1 MB can hold; aliases of aliases could stand for billions."""
+"""Most values of a template of 1 MB; aliases of aliases could stand for billions."""
 
 
 def _require_plain(data: Any) -> None:

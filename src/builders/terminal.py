@@ -74,7 +74,7 @@ class PlainStream(io.TextIOBase):
         """
 
     def isatty(self) -> bool:
-        """Tell whether the stream behind is a terminal."""
+        """Return whether the stream behind is a terminal."""
         return self.behind.isatty()
 
     def fileno(self) -> int:

@@ -26,7 +26,7 @@ from tools.fuzz.subjects import Subject, printed
 
 LAMBDA = Path("lambda")
 WORD = "Correct-Horse-Battery-1"
-"""Of the secret: wherever it turns up, something was told."""
+"""Part of the secret: wherever it turns up, something was told."""
 
 STACK = "arn:aws:cloudformation:us-east-1:111111111111:stack/database-users-dev/5f0c"
 LOGIN = {
@@ -194,7 +194,7 @@ class _Functions:
 
 
 def _is_foreign(event: Any) -> bool:
-    """Tell whether the properties are not those that our templates give: CloudFormation sends no others."""
+    """Return whether the properties are not those that our templates give: CloudFormation sends no others."""
     return bool(event.get("ResourceProperties") != PROPERTIES)
 
 

@@ -58,11 +58,11 @@ from tools.fuzz.mutation import as_bytes, as_json, changed
 TEMPLATES, ENVIRONMENTS, ROLLOUT = Path("templates"), Path("environments"), Path("rollout.yaml")
 TARGETS = (Target("1" * 12, "us-east-1"), Target("1" * 12, "eu-west-1"))
 MOST_RESOURCES = 6
-"""Of a template that is planned, beside those that they refer to."""
+"""Resources of a template that is planned, beside those that they refer to."""
 _DIGESTED = 0.7
 """The share of edited plans whose digest is that of the edited content: the others go no further than the digest."""
 MOST_LEVELS = 1_000
-"""Of a template that cfn-lint is given: PyYAML's parser in C overflows the stack some levels later."""
+"""Depth of a template that cfn-lint is given: PyYAML's parser in C overflows the stack some levels later."""
 WHOLE_CHECKS = 20
 """One in so many parameter files goes through all of `build-templates --check`, which takes a third of a second."""
 

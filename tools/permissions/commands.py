@@ -56,7 +56,7 @@ COMMANDS: Mapping[str, tuple[Grant, ...]] = {
     "drift": (*_PLAN, grants.FOLLOW_OPERATION, grants.DETECT_DRIFT, grants.WRITE_OVERRIDES),
     "doctor": (*_STATUS, *grants.DOCTOR),
 }
-"""In the order in which a phase meets them."""
+"""Commands in the order in which a phase meets them."""
 
 POLICY_LIMIT = 6144
 """Characters of a managed policy, white space not counted (IAM user guide, "IAM and AWS STS quotas")."""

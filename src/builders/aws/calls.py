@@ -35,7 +35,7 @@ MOST_AT_ONCE = 8
 throttles here it throttles for everybody else in the account too."""
 
 ATTEMPTS = 8
-"""Of a call that meets errors which pass; with growing pauses about a minute."""
+"""Attempts of a call that meets errors which pass; with growing pauses about a minute."""
 
 LONGEST_PAUSE = 20.0
 """Seconds before another attempt; the first pauses are up to one second, two, four ..."""
@@ -56,8 +56,8 @@ class Access:
     endpoint_url: str | None = None
     keys: tuple[str, str] | None = field(default=None, repr=False)
     attempts: int = 0
-    """Of each call, the first included; 0: what AWS_MAX_ATTEMPTS says, else 8 for errors that pass, and for throttles
-    as many as there is time for."""
+    """Attempts of each call, the first included; 0: what AWS_MAX_ATTEMPTS says, else 8 for errors that pass, and for
+    throttles as many as there is time for."""
     throttled_seconds: float = 600
     """A call that AWS throttles is made again for so long."""
     connect_seconds: float = 10
@@ -75,7 +75,7 @@ class Role:
 
 
 class Moment(enum.Enum):
-    """When a call is observed."""
+    """Moment at which a call is observed."""
 
     BEFORE = "before"
     AFTER = "after"

@@ -31,7 +31,7 @@ _COUNTED = 64
 """The answers that are remembered to measure the first rate."""
 
 SLICE_SECONDS = 0.5
-"""Of waiting, before it is seen that nobody waits for the answer any more."""
+"""Longest wait before it is seen that nobody waits for the answer any more."""
 
 SILENT_SECONDS = 5.0
 """A throttle that is over sooner is not worth a line."""

@@ -13,7 +13,7 @@ from builders.aws.calls import Session
 from builders.aws.errors import AccessDenied, Conflict, NotFound, RoleNotAssumed, Unreachable
 
 ATTEMPTS = 3
-"""Of reading an object whose connection breaks while its body comes: those of the call end where the body begins."""
+"""Attempts to read an object whose connection breaks within its body: those of the call end where the body begins."""
 
 ABSENT = "*"
 """Expected by a conditional write instead of an ETag: the object must not be there yet."""

@@ -99,7 +99,7 @@ def delete_role(session: Session, name: str) -> None:
 
 
 def denied_actions(session: Session, role_arn: str, actions: Iterable[str], resource: str) -> list[str]:
-    """Those of some actions that the policies of a role do not let it do with a resource, as IAM simulates them."""
+    """Return the actions that a role's policies do not allow on a resource, as IAM simulates them."""
     request = {"PolicySourceArn": role_arn, "ActionNames": list(actions), "ResourceArns": [resource]}
     results = session.ask("iam", "SimulatePrincipalPolicy", **request)["EvaluationResults"]
     return [each["EvalActionName"] for each in results if each["EvalDecision"] != "allowed"]

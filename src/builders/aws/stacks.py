@@ -84,7 +84,7 @@ def standing(session: Session, stack: str, expected: str = "") -> DeployedStack 
 
 
 def standing_of(session: Session, templates: Values) -> dict[str, DeployedStack]:
-    """Those of some stacks that are there, by name, as `standing` has them. `templates` are the expected ones.
+    """Return the stacks that exist, by name, as `standing` has them. `templates` are the expected ones.
 
     Many are read page by page, and templates only of those that may have another one.
     """

@@ -196,7 +196,7 @@ class SoundValues:
         return _digest(values)
 
     def __contains__(self, digest: str) -> bool:
-        """Tell whether nothing was found in the values of a digest."""
+        """Return whether nothing was found in the values of a digest."""
         return digest in self._known
 
     def keep(self, sound: Collection[str]) -> None:

@@ -346,7 +346,7 @@ _DECIDING = {"const": _keywords.const, "if": _keywords.if_, "properties": _keywo
 
 
 def _is_for_others(schema: Any, instance: Mapping[str, Any]) -> bool:
-    """Tell whether a schema is a condition with what follows from it, and one text is not what the condition wants."""
+    """Return whether a schema is an if and a then, and one text is not what the if wants."""
     if not isinstance(schema, dict) or schema.keys() != {"if", "then"} or not isinstance(schema["if"], dict):
         return False
     wanted = schema["if"].get("properties", {})

@@ -50,7 +50,7 @@ SECRETS = "SourceSecretArns"
 ANY_RANGE = re.compile("[A-Za-z]+Cidr[0-9]*$")
 
 _ANSWERS_KEPT = 8
-"""Of each layer: regions and settings that some targets share come again, ranges of their own do not."""
+"""Answers kept of each layer: regions and settings that some targets share come again, ranges of their own do not."""
 
 
 class _Judged(NamedTuple):

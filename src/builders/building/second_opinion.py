@@ -77,7 +77,7 @@ def _statements(found: Finding) -> Iterator[str]:
 
 
 def _is_false(seen: Any, template: Mapping[str, Any]) -> bool:
-    """Tell whether a finding is one of those that are known to be wrong, by what the template says at its place."""
+    """Return whether a finding is one of those that are known to be wrong, by what the template says at its place."""
     parts = {"W1001": _guarded, "W1030": _empty_default, "W2509": _names_a_place, "F3020": _one_at_a_time}
     return seen.rule_id in parts and parts[seen.rule_id](seen, template)
 
@@ -101,7 +101,7 @@ def _empty_default(seen: Any, template: Mapping[str, Any]) -> bool:
 
 
 def _stands_bare(wanted: Any, node: Any) -> bool:
-    """Tell whether a value stands in a node, outside the branches of every Fn::If."""
+    """Return whether a value stands in a node, outside the branches of every Fn::If."""
     if node == wanted:
         return True
     if isinstance(node, dict):

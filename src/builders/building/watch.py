@@ -103,7 +103,7 @@ class _Watched:
         return sorted({path for path, _ in now.items() ^ before.items()}) or self.changes(before)
 
     def is_loaded(self, path: str) -> bool:
-        """Tell whether the server has loaded a file: all but layers, and what the layers are held against."""
+        """Return whether the server has loaded a file: all but layers, and what the layers are held against."""
         return not any(Path(path).is_relative_to(folder) for folder in self._inputs)
 
 

@@ -77,7 +77,7 @@ def build(stack: Stack) -> None:
 
 
 class _People(Value):
-    """Those who may assume a role: accounts and an organization as parameters, and the conditions for these."""
+    """Principals that may assume a role: accounts and an organization as parameters, and the conditions for these."""
 
     listed: Any
     has_listed: str

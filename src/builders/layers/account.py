@@ -187,12 +187,12 @@ _LOOK = [
 
 
 def _stacks(*names: str) -> list[Sub]:
-    """Those of stack sets, and of the phase by hand: `rollout-stacksets adopt` takes these in with their names."""
+    """Stacks of stack sets, and of the phase by hand: `rollout-stacksets adopt` takes these in with their names."""
     return [_in_every_region("cloudformation", f"stack/{name}") for name in names]
 
 
 def _functions() -> list[Sub]:
-    """Those of the phase's stacks, by the names that CloudFormation gives them."""
+    """Functions of the phase's stacks, by the names that CloudFormation gives them."""
     names = ("StackSet-stackferry-*", f"*-${{{naming.SUFFIX}}}-*")
     return [_in_every_region("lambda", f"function:{name}") for name in names]
 

@@ -59,7 +59,7 @@ def _principals(stack: Stack) -> Ref:
 
 
 def _for_sets_of_the_phase() -> Condition:
-    """In every region: IAM is global, and stack sets live in the region that the rollout is run from.
+    """Condition on stack sets in every region: IAM is global, and sets live in the region that the rollout is run from.
 
     A suffix has no hyphen, so that none of another phase ends in this one's.
     """

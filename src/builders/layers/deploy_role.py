@@ -94,7 +94,7 @@ def _tooling_account(stack: Stack) -> Principal:
 
 
 def _deployers(stack: Stack) -> Condition:
-    """Of the tooling account those who are listed, or whom its own IAM lets; never anybody of another account."""
+    """Principals of the tooling account that are listed, or that its own IAM lets; never one of another account."""
     listed = stack.parameter(
         parameters.string(
             "DeployerArns",

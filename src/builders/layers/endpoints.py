@@ -20,7 +20,7 @@ from builders.stack import Scope, Stack, Value
 SCOPE = Scope.PHASE
 
 ANYTHING = ["*"]
-"""For actions without a resource level (Service Authorization Reference); the principal is narrowed instead."""
+"""Resources of actions without a resource level (Service Authorization Reference); the principals are narrowed."""
 
 
 class Interface(Value):

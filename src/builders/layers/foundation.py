@@ -29,7 +29,7 @@ ENVELOPE: tuple[Action, ...] = (kms_actions.Decrypt, kms_actions.GenerateDataKey
 """Permissions to publish to an encrypted topic (SNS developer guide, "Managing encryption keys and costs")."""
 
 THIS_KEY = ["*"]
-"""In a key policy the resource is always the key that the policy is attached to."""
+"""Resource of a key policy, which is always the key that the policy is attached to."""
 
 
 def build(stack: Stack) -> None:

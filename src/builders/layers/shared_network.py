@@ -49,7 +49,7 @@ def _asn(name: str, owner: str, default: str) -> Parameter:
 
 
 def _transit_gateway(stack: Stack, asn: Ref) -> ec2.TransitGateway:
-    """With the default route table, every attachment would reach every other: dev would reach prod."""
+    """Transit gateway without the default route table, by which every attachment would reach every other."""
     return stack.add(
         ec2.TransitGateway(
             "TransitGateway",
@@ -149,7 +149,7 @@ def _direct_connect(stack: Stack, transit_gateway: ec2.TransitGateway, asn: Ref)
 
 
 def _allowed_prefixes(stack: Stack, is_wanted: AWSHelperFn) -> Ref:
-    """With a transit gateway these are announced as they stand (Direct Connect user guide, "Allowed prefixes
+    """Allowed prefixes, which a transit gateway announces as they stand (Direct Connect user guide, "Allowed prefixes
     interactions")."""
     prefixes = stack.parameter(
         parameters.cidrs(

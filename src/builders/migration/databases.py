@@ -88,7 +88,7 @@ ORDER BY a.xact_start NULLS LAST LIMIT 3
 
 @dataclass(frozen=True)
 class Login:
-    """Where and as whom a session logs in. `address` (host and port) replaces the name's own, for a tunnel."""
+    """Address and user of a session. `address` (host and port) replaces the name's own, for a tunnel."""
 
     host: str
     port: int

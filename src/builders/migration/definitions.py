@@ -17,7 +17,7 @@ base_types AS (
   WHERE d.typtype = 'd'
 )
 """
-"""For WITH RECURSIVE: the type below a domain, and the modifier that the domains give it."""
+"""Query for WITH RECURSIVE: the type below a domain, and the modifier that the domains give it."""
 
 LARGE = """
 (b.typcategory = 'A' OR (b.typname = 'varchar' AND greatest(a.atttypmod, d.typmod) = -1)

@@ -143,14 +143,14 @@ SOURCE_READER: Sequence[Right] = (
         _MEMBERSHIP.format(role="pg_signal_backend"),
     ),
 )  # fmt: skip
-"""Of the user that DMS's source endpoint names, where he is that of `migrate-database`, too; both may log in."""
+"""Rights of the user of DMS's source endpoint, where `migrate-database` logs in as the same; both may log in."""
 
 OF_DMS: Sequence[Right] = tuple(
     right for right in SOURCE_READER
     if right.id in ("connect", "replication", "usage", "select-tables", "heartbeat")
 )  # fmt: skip
 OF_MIGRATOR: Sequence[Right] = tuple(right for right in SOURCE_READER if right.id != "heartbeat")
-"""Where the two are not the same (`--source-secret`): what each of them needs."""
+"""Rights of the two where they are not the same (`--source-secret`)."""
 
 SOURCE_WRITER: Sequence[Right] = (
     _CONNECT,
@@ -178,7 +178,7 @@ SOURCE_WRITER: Sequence[Right] = (
         "WHERE s.setrole = pg_roles.oid AND c = 'session_replication_role=replica')",
     ),
 )  # fmt: skip
-"""Of the user by whom DMS writes to the source on the way back, whose secret is `FallbackSecretArn`."""
+"""Rights of the user by whom DMS writes to the source on the way back, whose secret is `FallbackSecretArn`."""
 
 TARGET_MASTER: Sequence[Right] = (
     Right(
@@ -199,7 +199,7 @@ TARGET_MASTER: Sequence[Right] = (
         "GRANT rds_replication TO {user}", _MEMBERSHIP.format(role="rds_replication"),
     ),
 )  # fmt: skip
-"""Of the master user of the instance: what RDS gives it when it makes the instance. It is no superuser, and there is
+"""Rights of the DB instance's master user, which RDS gives it with the instance. It is no superuser, and there is
 none."""
 
 

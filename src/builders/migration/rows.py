@@ -368,7 +368,7 @@ class Difference:
     kind: Kind
     key: Key | None = None
     columns: tuple[str, ...] = ()
-    """Which columns differ, where that was looked up."""
+    """Columns that differ, where that was looked up."""
 
     def shown(self, *, hide_keys: bool = False) -> str:
         """The sentence of reports, without any value but the key's."""

@@ -121,7 +121,7 @@ def _judge(overview: Overview, target: Database) -> list[Run]:
 
 
 def _step(overview: Overview, target: Database, log: Sequence[Run], runs: Sequence[Run]) -> tuple[str, str]:
-    """Where the migration stands, and the command that comes next: the first of these that is so."""
+    """Return where the migration stands, and the command that comes next: the first of these that is so."""
     task, last = overview.task, runs[-1] if runs else None
     kinds = [run.kind for run in log]
     since_fallback = kinds[len(kinds) - kinds[::-1].index("fallback") :] if "fallback" in kinds else kinds

@@ -35,7 +35,7 @@ class Demands:
     domain_name: str
     name_servers: tuple[IPv4Network, ...]
     services: tuple[str, ...]
-    """Those that an interface endpoint is asked for, by the last part of the endpoint's name."""
+    """Services that an interface endpoint is asked for, by the last part of the endpoint's name."""
     clients: tuple[Client, ...] = ()
 
 

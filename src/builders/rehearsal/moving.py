@@ -33,7 +33,7 @@ Say = Callable[[str], None]
 ROUNDS = 3
 ROUND_SECONDS = 1.0
 ROUND_TRANSACTIONS = 25
-"""Of the application, at least, while it is let write: on a busy machine that takes longer than two rounds."""
+"""Least transactions of the application while it is let write: on a busy machine that takes longer than two rounds."""
 LATE_SECONDS = 30.0
 """A row that differs for so long is not late, but wrong."""
 POLL = ("--poll", "0.1")
@@ -47,7 +47,7 @@ class Move:
     source: OnPremises
     target_url: str
     variables: Mapping[str, str]
-    """Those by which `migrate-database` runs without an option."""
+    """Environment variables by which `migrate-database` runs without an option."""
     console: Console
     say: Say
 

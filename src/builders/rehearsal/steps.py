@@ -71,7 +71,7 @@ LAYER, PARAMETER, VALUES = "monitoring", "CpuAlarmPercent", ("85", "75", "70")
 
 
 def has_changed_layer(rehearsal: Rehearsal, phase: str) -> bool:
-    """Say whether the phase has the layer that a rehearsal changes."""
+    """Return whether the phase has the layer that a rehearsal changes."""
     return LAYER not in rehearsal.prepared.rollout.phases[phase].leave_out
 
 

@@ -111,7 +111,7 @@ class DesiredState:
     needs: Mapping[str, frozenset[str]]
     waves: tuple[Wave, ...]
     regions: tuple[str, ...]
-    """In the order in which operations go through them."""
+    """Regions in the order in which operations go through them."""
     preferences: Preferences
     permissions: Permissions
     tags: Values

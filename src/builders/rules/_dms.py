@@ -33,7 +33,7 @@ Database Migration Service", which also says that Amazon Redshift needs none).
 
 
 def secrets_of(template: Template, endpoint: Resource) -> list[Value]:
-    """Where an endpoint is given a secret that it reads itself."""
+    """Return the values by which an endpoint is given a secret that it reads itself."""
     given = [settings for settings in SETTINGS if settings in endpoint.properties]
     found = [value for settings in given for value in template.branches(endpoint, f"{settings}.SecretsManagerSecretId")]
     return [value for value in found if value.value is not ABSENT]

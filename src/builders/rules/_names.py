@@ -1,4 +1,4 @@
-"""Which properties are physical names: derived from the resource schemas, so that new types are known by themselves."""
+"""Properties that are physical names, derived from the resource schemas, so that new types are known by themselves."""
 
 from __future__ import annotations
 

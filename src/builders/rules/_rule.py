@@ -27,7 +27,7 @@ from builders.rules._template import Template, template_of
 from builders.rules._values import Path, Value
 
 PAGES = os.environ.get("STACKFERRY_RULE_PAGES", "docs/rules")
-"""Where the pages of the rules are: a folder of the repository, or the address under which you publish them."""
+"""Place of the rules' pages: a folder of the repository, or the address under which you publish them."""
 
 
 class Finding(RuleMatch):

@@ -19,7 +19,7 @@ networking requirements"). The value is the property that lists them."""
 
 
 def zone_of(template: Template, subnet: Resource) -> Any:
-    """Something that is equal for two subnets only where they surely share a zone; None where nobody knows."""
+    """Return a key that is equal for two subnets only where they surely share a zone; None where nobody knows."""
     zones = template.branches(subnet, "AvailabilityZone")
     if len(zones) != 1:
         return None

@@ -207,7 +207,7 @@ def references(value: Any, path: str = "") -> Iterator[Reference]:
 
 
 Effects = dict[str, Caused]
-"""By logical id of a resource that stays in the template."""
+"""Effects by logical id of a resource that stays in the template."""
 
 _RANK = {Effect.MODIFY: 0, Effect.MAY_REPLACE: 1, Effect.REPLACE: 2}
 

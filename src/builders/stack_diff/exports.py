@@ -73,7 +73,7 @@ def _changed_export(comparison: Comparison, name: str, value: str) -> ChangedExp
 
 
 Graph = dict[str, frozenset[str]]
-"""For each layer those that it waits for."""
+"""Layers that each layer waits for."""
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ class HazardKind(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Hazard:
-    """Something that is lost or refused. `resource` is a logical id, an export's or a parameter's name, or empty.
+    """Loss or refusal that a change brings. `resource` is a logical id, an export's or a parameter's name, or empty.
 
     What is not `acknowledgeable` would be refused by AWS or break what runs: only the remedy helps. With `needs_order`
     there is no hazard while those layers go first.

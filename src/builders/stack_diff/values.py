@@ -70,7 +70,7 @@ def changed_values(comparison: Comparison, account: str) -> tuple[ChangedValue, 
 
 
 def _hides(templates: tuple[str, str], resource: str, path: str) -> bool:
-    """Tell whether a property is one of a secret: by its name, or since it takes a NoEcho parameter in a template."""
+    """Return whether a property is one of a secret: by its name, or since it takes a NoEcho parameter in a template."""
     if any(map(_is_secret, path.split("."))):
         return True
     return any(_takes_hidden(template, resource, path.partition(".")[0]) for template in templates)
@@ -116,7 +116,7 @@ def _is_secret(name: str) -> bool:
 
 
 def _names_a_secret(value: Any) -> bool:
-    """Tell whether a value is a pair of a secret's name and the secret, as containers have their environment."""
+    """Return whether a value is a pair of a secret's name and the secret, as containers have their environment."""
     return isinstance(value, Mapping) and any(
         isinstance(item, str) and _NAMES_OF_PAIRS.search(str(key)) and _is_secret(item) for key, item in value.items()
     )

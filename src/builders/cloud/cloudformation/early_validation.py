@@ -38,7 +38,7 @@ _CHECK_OF_CHANGE_SET = {
     NAME: "AWS::EarlyValidation::ResourceExistenceCheck",
 }
 EVENTS = "_operation_events"
-"""Where a stack or a change set keeps the events of its last operation that failed its validation."""
+"""Key under which a stack or a change set keeps the events of its last operation that failed its validation."""
 EVENTS_ON_A_PAGE = 100
 
 
@@ -117,7 +117,7 @@ def _known(raw: Json, definitions: Mapping[str, Json], context: tuple[Any, ...])
 
 
 def _made_later(value: Json) -> bool:
-    """Tell whether a value has a dynamic reference or a function that is not resolved."""
+    """Return whether a value has a dynamic reference or a function that is not resolved."""
     if isinstance(value, dict):
         return any(str(key).startswith("Fn::") or _made_later(each) for key, each in value.items())
     if isinstance(value, list):

@@ -22,9 +22,9 @@ from builders.resource_types import Json
 
 STACK = "AWS::CloudFormation::Stack"
 POLICY_IN_EFFECT = "_policy_in_effect"
-"""Where a stack keeps the policy that its next update heeds; the one that it shows may be new."""
+"""Key under which a stack keeps the policy that its next update heeds; the one that it shows may be new."""
 POLICY_AFTERWARDS = "_policy_afterwards"
-"""Where a stack keeps the policy that it shows again after an update with one of its own."""
+"""Key under which a stack keeps the policy that it shows again after an update with one of its own."""
 
 _INITIATED = "Resource creation Initiated"
 _STARTS = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS", "REVIEW_IN_PROGRESS")

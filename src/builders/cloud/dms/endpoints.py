@@ -46,7 +46,7 @@ class Unusable(Exception):
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where and how to connect; `attributes` are the endpoint's settings and extra attributes, in lower case."""
+    """Address and login of a database; `attributes` are the endpoint's settings and extra attributes, in lower case."""
 
     host: str
     port: int

@@ -44,7 +44,7 @@ class Loader:
     report: Report
     stop: threading.Event
     control: Control | None
-    """None for a task that only loads: it has no control tables."""
+    """Control tables; None for a task that only loads, which has none."""
     begun: Callable[[Table], bool]
     """Returns whether an earlier run had begun with a table, and so left rows in it."""
     _sessions: set[psycopg.Connection[Any]] = field(default_factory=set, init=False)

@@ -169,7 +169,7 @@ class _Run:
     order: Order
     stop: threading.Event
     worked: bool = False
-    """Something was loaded or applied since the last error."""
+    """True where something was loaded or applied since the last error."""
     began: bool = False
     lag: _Lag = field(default_factory=_Lag)
 

@@ -80,7 +80,7 @@ class Table:
     """Bytes up to which a large value travels within its row in the load; beyond, and in CDC, it follows its row."""
     full_lob: bool = False
     refused: str = ""
-    """Why the table is suspended from the start."""
+    """Reason why the table is suspended from the start."""
     rows: int = 0
     size: int = 0
 

@@ -25,7 +25,7 @@ from builders.logical_decoding import Change, Delete, Name
 
 Key = tuple[str, ...]
 Difference = tuple[str, str, str]
-"""Why a row differs, and its digests in the source and in the target."""
+"""Reason why a row differs, and its digests in the source and in the target."""
 PAUSE_SECONDS = 0.5
 TIMES = 3
 """The number of times that a row must differ, each time after the changes before have been applied, the last two times

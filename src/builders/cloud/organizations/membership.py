@@ -90,7 +90,7 @@ def record(management: str, account: str) -> dict[str, Json] | None:
 
 
 def suspended(account: str) -> bool:
-    """Tell whether an account is closed."""
+    """Return whether an account is closed."""
     management = _management.get(account)
     found = record(management, account) if management else None
     return bool(found) and found is not None and found["Status"] == "SUSPENDED"
@@ -118,7 +118,7 @@ def accounts_below(management: str, unit: str) -> list[str] | None:
 
 
 def trusts(management: str, service: str) -> bool:
-    """Tell whether a service may act in the organization."""
+    """Return whether a service may act in the organization."""
     return service in _trusted.get(management, {})
 
 
@@ -142,7 +142,7 @@ def delegates(management: str) -> dict[str, dict[str, float]]:
 
 
 def delegated(account: str, service: str) -> bool:
-    """Tell whether an account administers a service for its organization."""
+    """Return whether an account administers a service for its organization."""
     return account in _delegates.get(_management.get(account, ""), {}).get(service, {})
 
 

@@ -367,7 +367,7 @@ class Server:
 
     @property
     def lacking(self) -> list[str]:
-        """Those of `libraries` that are not on this machine; RDS has them."""
+        """Return the `libraries` that are not on this machine; RDS has them."""
         return [name for name in self.libraries if not self.installation.has_library(name)]
 
     def _known_settings(self) -> dict[str, str]:
@@ -431,7 +431,7 @@ def let_through(directory: Path) -> None:
 
 
 _offer_tls: dict[Installation, bool] = {}
-"""By installation, whether its servers were built with TLS."""
+"""True for an installation whose servers were built with TLS."""
 
 
 def _below(directory: Path) -> Iterator[str]:

@@ -95,8 +95,8 @@ _THROTTLED = {
 
 _faults: list[dict[str, Json]] = []
 _allowances: dict[tuple[int, str, str, str, str], tuple[float, float]] = {}
-"""Of each fault of kind `rate` the calls that an account, region, service and operation may still make, and when that
-was counted."""
+"""Calls that an account, region, service and operation may still make by each fault of kind `rate`, and when that was
+counted."""
 _lock = threading.Lock()
 
 

@@ -18,7 +18,7 @@ from builders.cloud.server.faults import Application, Receive, Scope, Send
 _OURS = r"(127\.0\.0\.1|([a-z0-9._-]+\.)?localhost)"
 """The names that the server hands out with its port. RFC 6761, 6.3: names below localhost are this machine."""
 _AWS = r"[a-z0-9-]+\.[a-z]{2}(-[a-z]+)+-[0-9]\.amazonaws\.com"
-"""Those of interface endpoints, under which functions in a VPC reach it: a service's in a region, which AWS alone can
+"""Names of interface endpoints, by which functions in a VPC reach it: a service's in a region, which AWS alone can
 bind to an address, and under which nobody else's pages stand."""
 
 

@@ -98,7 +98,7 @@ def find(request: Request, deleted: bool = False) -> StackSet:
 
 
 def trusted(management: str) -> bool:
-    """Tell whether StackSets may act in an organization."""
+    """Return whether StackSets may act in an organization."""
     return membership.trusts(management, SERVICE)
 
 

@@ -40,11 +40,11 @@ class Concurrency:
     strict: bool
 
     def exceeded(self, failed: int) -> bool:
-        """Tell whether so many failures stop the region."""
+        """Return whether so many failures stop the region."""
         return failed > self.tolerance
 
     def room(self, failed: int, running: int) -> bool:
-        """Tell whether one more account may start.
+        """Return whether one more account may start.
 
         Strict: never more than tolerance + 1 can fail, even if all that run now do. Soft: always up to the width. One
         may always run, even where a percentage of the accounts is none.
@@ -72,7 +72,7 @@ def region_order(preferences: Preferences, regions: Iterable[str]) -> list[str]:
 
 
 def parallel(preferences: Preferences) -> bool:
-    """Tell whether all regions go at once."""
+    """Return whether all regions go at once."""
     return preferences.get("RegionConcurrencyType") == "PARALLEL"
 
 

@@ -69,7 +69,7 @@ class Result:
     region: str
     unit: str
     changes: list[tuple[float, str, str]] = field(default_factory=list)
-    """When (seconds since the epoch), status and reason; the last is true, and the API lags behind."""
+    """Time (seconds since the epoch), status and reason of each change; the last is true, and the API lags behind."""
 
     def record(self, status: str, reason: str = "") -> None:
         """Remember a status and when it came."""
@@ -113,7 +113,7 @@ class Operation:
     retain: bool = False
     deployment_targets: Json = None
     changes: list[tuple[float, str]] = field(default_factory=lambda: [(time.time(), "QUEUED")])
-    """When (seconds since the epoch) and which status; the last is true, and the list of operations lags behind."""
+    """Time (seconds since the epoch) and status of each change; the last is true, and lists of operations lag."""
     created: datetime = field(default_factory=now)
     ended: datetime | None = None
     instances: list[Instance] = field(default_factory=list)

@@ -187,7 +187,7 @@ def caller() -> tuple[str, str, list[list[Any]]]:
 
 
 def caller_may(action: str, resource: str = "*", keys: Mapping[str, Json] | None = None) -> bool:
-    """Tell whether the caller may do something with a resource, `keys` being condition keys of the request; everybody
+    """Return whether the caller may do something with a resource, `keys` being condition keys of the request; everybody
     may where IAM is not asked."""
     if not app.AUTH or iam_evaluator.caller_arn().endswith(":root"):
         return True

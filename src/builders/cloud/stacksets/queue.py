@@ -1,4 +1,4 @@
-"""Which operation of a set may start: the same one not twice, one after the other, or queued.
+"""Order in which operations of a set start: the same one not twice, one after the other, or queued.
 
 Source: CloudFormation API reference, the errors of each operation, OperationId, and ManagedExecution.
 """

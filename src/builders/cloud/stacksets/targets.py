@@ -1,4 +1,4 @@
-"""Which accounts a request means: those that it lists, or those of organizational units.
+"""Accounts that a request means: those that it lists, or those of organizational units.
 
 Source: CloudFormation API reference, DeploymentTargets; user guide, "Account level targets for service-managed
 Stack Sets". The two sentences about SERVICE_MANAGED are read in public threads (terraform users, Control Tower).

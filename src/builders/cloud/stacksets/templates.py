@@ -86,7 +86,7 @@ def hidden(template: Template) -> set[str]:
 
 
 Parameters = list[dict[str, Any]]
-"""As the API has them: ParameterKey with ParameterValue or UsePreviousValue."""
+"""Parameters as the API has them: ParameterKey with ParameterValue or UsePreviousValue."""
 
 
 def set_parameters(template: Mapping[str, Any], given: Parameters, previous: Mapping[str, str]) -> dict[str, str]:

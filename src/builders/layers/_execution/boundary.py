@@ -151,7 +151,7 @@ SEALED = (
 
 
 def _here(service: str, *resources: str) -> list[Sub]:
-    """In every region: IAM is global, and the boundary is made once an account."""
+    """Resources in every region: IAM is global, and the boundary is made once an account."""
     return [Sub(f"arn:${{AWS::Partition}}:{service}:*:${{AWS::AccountId}}:{each}") for each in resources]
 
 

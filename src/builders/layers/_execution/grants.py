@@ -1,4 +1,4 @@
-"""On which resources the execution role may do what the resources of a phase need.
+"""Resources on which the execution role may do what the resources of a phase need.
 
 Names that CloudFormation makes up begin with the stack's, and StackSets calls its stacks StackSet-<set>-<uuid>
 (CloudFormation user guide, "StackSets concepts"); the sets are called stackferry-<layer>-<suffix>. What has no name in
@@ -297,7 +297,7 @@ def secret_statements(names: Iterable[str]) -> Iterator[Statement]:
 
 
 def wildcard_reasons(policy: str) -> dict[str, str]:
-    """Why statements of one policy allow actions on everything, by their Sid."""
+    """Return the reasons why statements of one policy allow actions on everything, by their Sid."""
     return {str(statement.Sid): NO_RESOURCE_LEVEL for statement in _everywhere(GRANTS[policy])}
 
 

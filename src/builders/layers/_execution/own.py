@@ -34,8 +34,8 @@ from builders.stack import OwnLayer, Stack
 from builders.text import name_list
 
 _MOST_CHARACTERS, _MOST_POLICIES = 6144, 2
-"""Of one policy, and of policies of layers of one's own: IAM attaches ten to a role, and eight are there (IAM user
-guide, "IAM and AWS STS quotas")."""
+"""Limits of one policy, and of policies of layers of one's own: IAM attaches ten to a role, and eight are there (IAM
+user guide, "IAM and AWS STS quotas")."""
 
 WITHOUT_ACTIONS = frozenset(
     {

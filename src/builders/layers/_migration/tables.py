@@ -12,7 +12,7 @@ from builders.layers._migration import choices
 from builders.stack import Stack
 
 _ID = r"[1-9]\d{1,5}"
-"""At least two digits: 1 to MOST_SCHEMAS are the ids of the schemas' own rules, and the next is the marker's."""
+"""Ids of two digits at least: 1 to MOST_SCHEMAS are those of the schemas' own rules, and the next is the marker's."""
 _NAME = r'"[^"\\]{1,130}"'
 _KIBIBYTES = r"[1-9]\d{0,5}"
 

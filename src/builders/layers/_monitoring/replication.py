@@ -12,7 +12,7 @@ from builders.layers._monitoring.watched import OUR_NAMESPACE, WatchedTask
 from builders.stack import Stack
 
 _LOST_SOON = 2
-"""Of SlotWalStatus: below it the slot is lost, or will be at the next checkpoint (lambda/replication_status/slots.py).
+"""SlotWalStatus below which the slot is lost, or will be at the next checkpoint (lambda/replication_status/slots.py).
 """
 
 

@@ -76,7 +76,7 @@ def alarm_on_database_changes() -> Parameter:
 
 
 def retained_wal() -> Parameter:
-    """In bytes, since a template cannot multiply. An hour's pause keeps an hour's WAL."""
+    """Threshold in bytes, since a template cannot multiply. An hour's pause keeps an hour's WAL."""
     return parameters.integer(
         "SlotRetainedWalAlarmBytes",
         "WAL kept by a replication slot above which an alarm is raised, in bytes: 10737418240 is 10 GiB",

@@ -9,7 +9,7 @@ from troposphere import Select, Split, cloudwatch
 from builders.stack import Value
 
 OUR_NAMESPACE = "Stackferry"
-"""Where the functions publish (lambda/shared/embedded_metrics.py), and the filters of logs."""
+"""Namespace in which the functions publish (lambda/shared/embedded_metrics.py), and the filters of logs."""
 
 _LAST_OF_ARN = 6
 """The seventh part of arn:partition:service:region:account:kind:id."""

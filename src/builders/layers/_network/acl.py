@@ -21,7 +21,7 @@ TCP, UDP = 6, 17
 """IANA's protocol numbers, which is how an ACL names protocols."""
 
 CLIENT_PORTS = (1024, 65535)
-"""Where answers go: Lambda calls from any of these (VPC user guide, "Ephemeral ports").
+"""Ports that answers go to: Lambda calls from any of these (VPC user guide, "Ephemeral ports").
 
 The database's port is among them (RDS takes 1150 to 65535), so the entries for answers let its requests pass too.
 """

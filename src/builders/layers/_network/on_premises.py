@@ -9,7 +9,7 @@ from builders.layers._network import connectivity
 from builders.stack import Stack, Value
 
 SLOTS = 4
-"""Of on-premises ranges, since CloudFormation has no loops; all but the first may stay empty."""
+"""Number of on-premises ranges, since CloudFormation has no loops; all but the first may stay empty."""
 PREFIX_LENGTHS = (8, 32)
 """A range of 0.0.0.0/0 would send whatever has no other route, the internet's addresses among them, on-premises."""
 

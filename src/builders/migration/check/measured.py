@@ -19,7 +19,7 @@ from builders.migration.check.table_rules import limit_large_values
 from builders.migration.databases import Database
 
 SMALL_BYTES = 64 << 20
-"""Of tables that are read without being asked for: read in a second or so, and most of a cache."""
+"""Largest table that is read without being asked for: read in a second or so, and most of a cache."""
 AT_ONCE = 100
 
 DIGITS = 28

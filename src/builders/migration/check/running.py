@@ -36,7 +36,7 @@ class Wishes:
     assessment_role: str = ""
     without_assessment: bool = False
     schemas: Sequence[str] = ()
-    """Of a phase that is not deployed yet, as the next three."""
+    """Schemas of a phase that is not deployed yet; the next three are of such a phase, too."""
     database: str = ""
     source_certificate: Path | None = None
     table_rules: str = ""

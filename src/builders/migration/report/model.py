@@ -16,7 +16,7 @@ from builders.migration.phase import Phase
 from builders.migration.switchover.runs import SwitchoverOptions, outage_seconds, steps_of
 
 FORMAT = 1
-"""Of the JSON: a field may be added; a change of one that is there raises the number."""
+"""Version of the JSON: a field may be added; a change of one that is there raises the number."""
 
 _VERIFICATIONS = """
 SELECT began, finished, clean, report FROM stackferry_state.verification

@@ -21,7 +21,7 @@ from builders.errors import MigrationError
 from builders.migration.databases import LOCK_SECONDS, Database
 
 _DIRECTORIES = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "opt/homebrew/opt/postgresql@*/bin")
-"""Where Debian, PostgreSQL's own packages for Red Hat, and Homebrew put the programs of each major version."""
+"""Folders in which Debian, PostgreSQL's own packages for Red Hat, and Homebrew put the programs of each version."""
 
 _OWN = ("awsdms_", "stackferry_fence")
 """Begin the names of DMS's tables and of a cut-over's triggers, which are no definitions of the application."""

@@ -93,7 +93,7 @@ class Role:
     name: str
     logs_in: bool
     attributes: tuple[str, ...]
-    """As CREATE ROLE writes them, those that RDS's master user may give."""
+    """Attributes that RDS's master user may give, as CREATE ROLE writes them."""
     lost: tuple[str, ...]
     """Attributes that only a superuser gives, such as REPLICATION."""
     member_of: tuple[str, ...]
@@ -157,7 +157,7 @@ def application_roles(source: Database, schemas: Sequence[str], without: Collect
 
 
 def _attributes(inherit: bool, createdb: bool, createrole: bool, limit: int, until: str | None) -> tuple[str, ...]:
-    """Those of a role that are not the default, as CREATE ROLE writes them."""
+    """Return a role's attributes that are not the default, as CREATE ROLE writes them."""
     words = (
         ("CREATEDB", createdb),
         ("CREATEROLE", createrole),
@@ -169,7 +169,7 @@ def _attributes(inherit: bool, createdb: bool, createrole: bool, limit: int, unt
 
 
 def existing(database: Database, roles: Sequence[Role]) -> dict[str, tuple[bool, tuple[str, ...]]]:
-    """Those that a side has: {name: (whether it can log in, its attributes)}."""
+    """Return the roles that a side has: {name: (whether it can log in, its attributes)}."""
     rows = database.run(_THERE, ([role.name for role in roles],))
     return {name: (logs_in, _attributes(*attributes)) for name, logs_in, *attributes in rows}
 

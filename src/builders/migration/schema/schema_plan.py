@@ -392,7 +392,7 @@ def _rows(target: Database) -> list[Kept]:
 
 
 def _difference(now: str, in_target: str, row: Kept | None) -> str:
-    """In what a definition differs from what was carried, or from what the target has; or nothing."""
+    """Return the difference of a definition from what was carried, or from what the target has; or nothing."""
     if row is None:
         return "" if now == in_target else "the target has another definition of it, which is not overwritten"
     if row.source != now:

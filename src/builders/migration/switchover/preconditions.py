@@ -23,7 +23,7 @@ LONG_SECONDS = 60
 """A transaction that is open longer is waited for by the making of a slot, or has to be ended."""
 
 LEAST_FREE_BYTES, LEAST_FREE_SHARE = 2 * 1024**3, 0.1
-"""Of the target: a slot that keeps log and the first writes must not fill it right after the opening."""
+"""Least free space of the target: a slot that keeps log, and the first writes, must not fill it after the opening."""
 
 _OPEN = """
 SELECT pid, usename, date_trunc('second', clock_timestamp() - xact_start)::text FROM pg_stat_activity
@@ -31,7 +31,7 @@ WHERE xact_start < clock_timestamp() - make_interval(secs => %s) AND backend_xid
   AND pid <> pg_backend_pid() ORDER BY xact_start LIMIT 3
 """
 _SLOTS_OF_THE_WAY_BACK = 2
-"""That of its task, and that of the changes which a fall-back compares."""
+"""Slots of its task, and of the changes which a fall-back compares."""
 _FREE_SLOTS = """
 SELECT current_setting('max_replication_slots')::int - (SELECT count(*) FROM pg_replication_slots
   WHERE left(slot_name, 11) <> 'stackferry_' OR database <> current_database())::int

@@ -85,7 +85,7 @@ class Definition:
 
 @dataclass(frozen=True)
 class Position:
-    """Where a sequence stands: `value` was handed out, or is the next one where it is not `called`."""
+    """Position of a sequence: `value` was handed out, or is the next one where it is not `called`."""
 
     value: int
     called: bool
@@ -100,7 +100,7 @@ def definitions(database: Database, schemas: Sequence[str]) -> list[Definition]:
 
 
 def positions(database: Database, sequences: Sequence[Definition]) -> dict[str, Position]:
-    """Where sequences stand now, by name."""
+    """Read the positions of sequences, by name."""
     found: dict[str, Position] = {}
     for first in range(0, len(sequences), _AT_ONCE):
         several = sequences[first : first + _AT_ONCE]
@@ -137,7 +137,7 @@ def held(database: Database, sequences: Sequence[Definition], *, indexed: bool) 
 
 
 def moved_on(sequence: Definition, position: Position, last_held: int | None, margin: int = MARGIN) -> Position:
-    """Where a sequence goes on on the other side: past its position and its columns' values, and a margin further.
+    """Return the position on the other side: past that of the sequence and its columns' values, and a margin further.
 
     It never leaves its bounds, and keeps at least half of the values that are left.
     """

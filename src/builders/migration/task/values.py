@@ -42,7 +42,7 @@ class Task:
     failure: str
     migration_type: str
     started: str
-    """When it was started last, as DMS writes it; empty for a task that never was."""
+    """Time of the last start, as DMS writes it; empty for a task that never was started."""
     progress: LoadProgress
 
     @property

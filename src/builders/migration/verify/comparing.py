@@ -72,7 +72,7 @@ class TableProgress:
     """The ranges up to this key are compared."""
     pages: int = 0
     buckets: tuple[dict[int, Digest], dict[int, Digest]] = field(default_factory=lambda: ({}, {}))
-    """Of the pages before: both sides' rows by bucket."""
+    """Both sides' rows of the pages before, by bucket."""
     again: set[Key] = field(default_factory=set)
     """The keys of rows that differed, to be looked at again; the empty key stands for the whole table."""
     is_read: bool = False
@@ -108,7 +108,7 @@ class TableProgress:
 
 
 class Pace:
-    """At most so many rows a second, of one side; and the place where a stop is noticed."""
+    """Limit of the rows a second of one side; a stop is noticed here, too."""
 
     def __init__(self, rows_a_second: float | None, stop: threading.Event) -> None:
         self._rate, self._stop = rows_a_second, stop

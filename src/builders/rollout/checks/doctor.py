@@ -335,7 +335,7 @@ CHECKS: Mapping[str, Callable[[CheckedPhase], Iterator[Finding]]] = {
     "rotations": rotations,
     "run": run,
 }
-"""In the order in which they are shown: what others fail by comes first."""
+"""Checks in the order in which they are shown: what others fail by comes first."""
 
 
 def run_doctor(phase: CheckedPhase) -> tuple[Diagnosis, int]:

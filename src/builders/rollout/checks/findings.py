@@ -80,7 +80,7 @@ class CheckedPhase(PhaseConnection):
     groups: Sequence[TargetGroup] = ()
     values: PhaseValues | None = None
     shared_problem: str = ""
-    """Why the shared stacks cannot be read; empty where they can."""
+    """Reason why the shared stacks cannot be read; empty where they can."""
 
     @classmethod
     def of(

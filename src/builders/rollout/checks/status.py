@@ -128,11 +128,11 @@ class StatusView:
     release: str = ""
     released: str = ""
     unfinished: Run | None = None
-    """It holds the lock, or failed."""
+    """The run that holds the lock, or failed."""
     hold: Hold | None = None
     """The lock of a command that plans and waits for an answer."""
     releases: Mapping[str, AccountRelease] = field(default_factory=dict)
-    """By account."""
+    """Releases by account."""
     removal: EndedRun | None = None
     """The removal of the whole phase, where nothing was rolled out completely since."""
     notes: tuple[str, ...] = ()

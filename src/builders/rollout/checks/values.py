@@ -174,7 +174,7 @@ def _addresses(values: PhaseValues) -> Iterator[WrongValue]:
 
 
 def _has_way(group: TargetGroup) -> bool:
-    """Tell whether a VPC hangs on Direct Connect, by either gateway."""
+    """Return whether a VPC hangs on Direct Connect, by either gateway."""
     return group.given(CONNECTIVITY) not in (None, "None")
 
 

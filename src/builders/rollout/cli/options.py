@@ -44,7 +44,7 @@ class Options:
     templates: Path = Path("templates")
     profile: str | None = None
     region: str | None = None
-    """Of the stack sets, instead of the one in the rollout file."""
+    """Region of the stack sets, instead of the one in the rollout file."""
     phase_name: str = ""
     acknowledged: tuple[str, ...] = ()
     yes: bool = False

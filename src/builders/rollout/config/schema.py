@@ -175,7 +175,7 @@ class WaveConfig(_Model):
     name: Text = Field(examples=["canary"])
     """The name in plans and in the table of a run."""
     accounts: tuple[AccountId, ...] = Field(default=(), examples=[["111111111111"]])
-    """These accounts of the phase."""
+    """Accounts of the phase."""
     percent: Annotated[int, Field(strict=True, ge=1, le=100)] | None = Field(default=None, examples=[50])
     """A percentage of the accounts that no earlier wave has, rounded up."""
     count: Annotated[int, Field(strict=True, ge=1)] | None = Field(default=None, examples=[10])

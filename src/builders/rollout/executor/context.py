@@ -52,7 +52,7 @@ class Observer:
         """Instances of a layer were looked at: CURRENT, RUNNING, FAILED, PENDING, absent, skipped ..."""
 
     def say(self, line: str) -> None:
-        """Something that a person should read."""
+        """Show a line that a person should read."""
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,10 @@ class Report:
 
     operations: int = 0
     succeeded: dict[str, int] = field(default_factory=Counter)
-    """By layer, how many instances are as desired."""
+    """Number of instances that are as desired, by layer."""
     failures: list[Failure] = field(default_factory=list)
     stopped: str = ""
-    """Why later waves did not begin; empty when all did."""
+    """Reason why later waves did not begin; empty when all did."""
 
     @property
     def good(self) -> bool:
@@ -110,10 +110,10 @@ class Report:
 
     @property
     def failed(self) -> list[Failure]:
-        """Those that were tried."""
+        """Failures of targets that were tried."""
         return [each for each in self.failures if not each.skipped]
 
     def causes(self, *, skipped: bool = False) -> Mapping[str, list[Failure]]:
-        """Those that were tried, or those that were not, by their reason, the most frequent first."""
+        """Failures of targets that were tried, or that were skipped, by their reason, the most frequent first."""
         groups = grouped((each.reason, each) for each in self.failures if each.skipped is skipped)
         return dict(sorted(groups.items(), key=lambda group: (-len(group[1]), group[0])))

@@ -55,7 +55,7 @@ class Executor:
         """The sets as they are where every call has succeeded so far."""
         self._resumed = resumed
         self._idle: set[LayerTarget] = set()
-        """Where a layer has nothing to do, and was left out behind one that failed: it is as desired."""
+        """Targets where a layer has nothing to do, and was left out behind one that failed: it is as desired."""
 
     def run(self) -> Report:
         """Carry the schedule out. Raises `RolloutError` when AWS cannot be asked any more."""

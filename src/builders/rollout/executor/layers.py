@@ -66,7 +66,7 @@ class LayerRun:
         self._failed_accounts: set[str] = set()
         self._refusal = ""
         self._reached: set[Target] = set()
-        """Where an operation succeeded."""
+        """Targets where an operation succeeded."""
         self._next_look = self._next_reading = self._settled_until = 0.0
         self._next_clearing = self._clearing_until = 0.0
 
@@ -89,7 +89,7 @@ class LayerRun:
             self._finish()
 
     def _may_begin(self) -> bool:
-        """Tell whether the next call may run beside the others, as one operation over all of their accounts might."""
+        """Return whether the next call may run beside the others, as one operation over all of their accounts might."""
         if not self._calls or not self._running:
             return bool(self._calls)
         call, running = self._calls[0], [each.call for each in self._running]
@@ -205,7 +205,7 @@ class LayerRun:
             self._show(self.state.instances if self.state else {})
 
     def _is_late(self, instance: Instance) -> bool:
-        """Tell whether an instance is listed as if the operation that succeeded there had not begun."""
+        """Return whether an instance is listed as if the operation that succeeded there had not begun."""
         waiting = instance.status is not Status.CURRENT and instance.detailed in ("PENDING", "RUNNING")
         return waiting and instance.target in self._reached
 

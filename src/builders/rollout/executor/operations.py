@@ -206,7 +206,7 @@ class Operations(Poller):
         self.proven: set[str] = set()
         """The layers whose UpdateStackInstances was seen to carry the set's template, or not to."""
         self.refuted = ""
-        """Why the run stops, where it was not."""
+        """Reason why the run stops where one did not carry it; empty before."""
         self._context = context
         self._most_instances = most_instances
         self._under_way: dict[str, Call] = {}

@@ -115,7 +115,7 @@ def _packages(old: StackSetSpec, region: str) -> dict[str, str]:
 def plan_detachment(
     client: Client, desired: DesiredState, sets: Mapping[str, StackSet], accounts: Collection[str]
 ) -> dict[str, list[Call]]:
-    """By layer, those that need others first, the calls of `remove --account`. Raises `UsageError` for an account
+    """Return the calls of `remove --account` by layer, those that need others first. Raises `UsageError` for an account
     without instances, and `RolloutError` where there is nothing to detach."""
     present = {target.account for state in sets.values() for target in state.instances}
     if strangers := ", ".join(sorted(set(accounts) - present)):
@@ -132,7 +132,7 @@ def plan_detachment(
 def detach_calls(
     sets: Mapping[str, StackSet], accounts: Collection[str], reached: Collection[str], region_order: Sequence[str]
 ) -> dict[str, list[Call]]:
-    """By layer, the calls that detach: an account that is not `reached` any more loses all its instances.
+    """Return the calls that detach, by layer: an account that is not `reached` any more loses all its instances.
 
     One that is reached loses only its INOPERABLE ones: the others still work, and are removed by a plan. The stacks,
     where there still are any, stay. Layers that lose nothing are left out.

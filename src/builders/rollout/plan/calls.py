@@ -250,7 +250,7 @@ def _groups(
 
 
 def _turn(desired: DesiredState, rectangle: Rectangle) -> tuple[int, int]:
-    """When a rectangle's turn comes: in the order of the regions, and the larger before the smaller."""
+    """Return a rectangle's turn: in the order of the regions, and the larger before the smaller."""
     accounts, regions = rectangle
     order = {region: number for number, region in enumerate(desired.regions)}
     return min(order.get(region, len(order)) for region in regions), -len(accounts) * len(regions)
@@ -279,7 +279,7 @@ def _removal(desired: DesiredState, state: StackSet, kinds: Mapping[Target, Chan
 
 
 def _deletions(desired: DesiredState, state: StackSet, kinds: Mapping[Target, ChangeKind]) -> list[Call]:
-    """Those that work are deleted; an INOPERABLE one is detached, and its stack stays."""
+    """Delete the instances that work; detach an INOPERABLE one, whose stack stays."""
     leaving = [state.instances[target] for target, each in kinds.items() if each is ChangeKind.DELETE]
     by_health = grouped((each.status is Status.INOPERABLE, each.target) for each in leaving)
     return [

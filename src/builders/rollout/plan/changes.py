@@ -31,7 +31,7 @@ class ChangeKind(enum.Enum):
     OVERRIDE = "override"
     """Only its own values change."""
     RETRY = "retry"
-    """It is OUTDATED although nothing differs: an operation failed there, or stopped before it."""
+    """The instance is OUTDATED although nothing differs: an operation failed there, or stopped before it."""
     DELETE = "delete"
     INOPERABLE = "inoperable"
     """StackSets leave it out until it is removed."""

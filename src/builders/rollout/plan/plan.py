@@ -86,7 +86,7 @@ class Plan:
     command: str
     release: str
     layers: tuple[str, ...]
-    """In the order in which they go."""
+    """Layers in the order in which they are deployed."""
     groups: tuple[Group, ...]
     operations: tuple[PlannedOperation, ...]
     hazards: tuple[PlannedHazard, ...]
@@ -97,7 +97,7 @@ class Plan:
     """The state that it leads to."""
     schedule: Schedule = field(default=Schedule(CurrentState({}), (), ()), compare=False, repr=False)
     imports: Mapping[str, Sequence[Call]] | None = field(default=None, compare=False, repr=False)
-    """By layer, in their order; None where there is a schedule."""
+    """Calls by layer, in their order; None where there is a schedule."""
 
     @property
     def blocks(self) -> tuple[PlannedHazard, ...]:

@@ -17,7 +17,7 @@ from builders.text import counted_noun, name_list
 
 _NOTES_SHOWN = 12
 _OPERATIONS_SHOWN = 12
-"""Of one wave: accounts that each have their own values need an operation each."""
+"""Operations of one wave that are shown: accounts that each have their own values need an operation each."""
 _OPERATION_LAYERS_NAMED = 20
 
 

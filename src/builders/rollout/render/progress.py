@@ -50,7 +50,7 @@ class RunProgress(Observer):
         self.wave_name = ""
         self.wave_targets = 0
         self.running: dict[str, tuple[Call, float]] = {}
-        """By the id of the operation, with the clock's seconds when it began."""
+        """Calls by the id of the operation, with the clock's seconds when it began."""
         self.ended = 0
         self.failed = 0
         self.messages: deque[str] = deque(maxlen=_MESSAGES_KEPT)
@@ -93,7 +93,7 @@ class RunProgress(Observer):
             self.happened(f"{layer}: skipped at {target_list(skipped)}")
 
     def say(self, line: str) -> None:
-        """Something that a person should read."""
+        """Show a line that a person should read."""
         with self._lock:
             self.messages.append(line)
         self.happened(line)

@@ -27,7 +27,7 @@ _SKIPPED_SHOWN = 12
 _NAMED = 3
 _GROUPS_SHOWN = 20
 _DIFFERENCES_SHOWN = 20
-"""Of one group."""
+"""Differences of one group that are shown."""
 _FILES_SHOWN = 10
 
 

@@ -24,7 +24,7 @@ from builders.text import counted_noun, name_list
 FEW_ACCOUNTS = 25
 """So many get a row each, in each region."""
 _ACCOUNT_COLUMNS, _CELL_COLUMNS = 15, 6
-"""With the gap behind them."""
+"""Columns with the gap behind them."""
 _BAR_COLUMNS = 20
 _SHOWN = 12
 

@@ -43,9 +43,9 @@ _KINDS = {
     ChangeKind.NOTHING: (" ", FAINT, ""),
 }
 _RESOURCES_SHOWN = 12
-"""Of one effect. Who wants all of thirty new alarms asks for JSON."""
+"""Resources of one effect that are shown. JSON has all of them."""
 _GROUPS_SHOWN = 6
-"""Of one layer in one wave, the largest of each kind first."""
+"""Groups of one layer in one wave that are shown, the largest of each kind first."""
 _LAYERS_NAMED = 100
 
 
@@ -208,7 +208,7 @@ class _Row:
 _CAUSES_SHOWN = 6
 _NAMES_SHOWN = 3
 _VARIANTS_SHOWN = 3
-"""Of the values of one property, where targets differ."""
+"""Values of one property that are shown, where targets differ."""
 _LONGEST_VALUE = 160
 
 

@@ -32,7 +32,7 @@ ClientRequestToken: [a-zA-Z0-9][-a-zA-Z0-9]*, at most 128)."""
 
 AGREED_DIGITS = PAGE_DIGITS = 32
 FEWEST_DIGITS = 16
-"""Of the digest in the key of a page: earlier versions of Stackferry gave so many."""
+"""Digits of the digest in the key of a page: earlier versions of Stackferry gave so many."""
 
 MOST_ENTRIES = 200
 """Operations that run.json holds before those that are over move out."""
@@ -47,7 +47,7 @@ class Command(enum.Enum):
     DETACH = "remove --account"
     ADOPT = "adopt"
     BOOTSTRAP = "bootstrap"
-    """It has no run: it holds the lock while it deploys."""
+    """A command without a run: it holds the lock while it deploys."""
 
 
 class RunStatus(enum.Enum):
@@ -126,7 +126,7 @@ class Hold:
     until: str
 
     def holds(self, now: str) -> bool:
-        """Tell whether nobody else may take the lock at that time."""
+        """Return whether nobody else may take the lock at that time."""
         return datetime.fromisoformat(self.until) > datetime.fromisoformat(now)
 
 

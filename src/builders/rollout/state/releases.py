@@ -66,7 +66,7 @@ class Release:
     texts: Annotated[Mapping[str, str], Field(exclude=True)] = field(default_factory=dict)
 
     def desired_state(self, like: DesiredState) -> DesiredState:
-        """This release, deployed in the way of another desired state: its waves, preferences and permissions."""
+        """Return this release, deployed in the way of another desired state: its waves, preferences and permissions."""
         texts = self.texts
         return dataclasses.replace(
             like,

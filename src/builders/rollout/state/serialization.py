@@ -21,7 +21,7 @@ from builders.rollout.model import Target, Values, grouped, shared_target
 from builders.template_bodies import digest
 
 ATTEMPTS = 20
-"""Of a change that other writers come before."""
+"""Attempts of a change that other writers come before."""
 
 DIGEST_DIGITS = 64
 

@@ -89,7 +89,7 @@ class OverrideCache:
         self._passed_by: defaultdict[str, dict[Target, frozenset[str]]] = defaultdict(dict)
         """Updates of the set elsewhere, since this process has confirmed the overrides of a target."""
         self._reached = {layer: set(targets_in(found)) for layer, found in stored.reached.items()}
-        """By layer whose set was updated, the targets that operations of ours have touched since."""
+        """Targets that operations of ours have touched since the layer's set was updated, by layer."""
 
     def overrides(self, layer: str, instance: Instance) -> Values | None:
         """The overrides of an instance; None unless its last operation is the one that we know, and succeeded there.
@@ -111,7 +111,7 @@ class OverrideCache:
         return overrides
 
     def behind(self, layer: str, target: Target) -> bool:
-        """Tell whether we have updated the set, and have not touched this instance since."""
+        """Return whether we have updated the set, and have not touched this instance since."""
         return layer in self._reached and target not in self._reached[layer]
 
     def all_reached(self) -> None:
