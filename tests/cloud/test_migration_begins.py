@@ -229,7 +229,7 @@ def test_status_names_a_table_that_was_altered_in_the_source_meanwhile(commands:
     moved.source("ALTER TABLE payments.audit DROP COLUMN who", "DROP INDEX payments.audit_what")
     assert [(each["kind"], each["object"], each["why"].partition(":")[0]) for each in json.loads(out)["drift"]] == [
         ("TABLE", "payments.audit", "it was altered in the source since it was carried"),
-        ("INDEX", "payments.audit_what", "the source has it, and the target has not"),
+        ("INDEX", "payments.audit_what", "the source has it, and the target does not"),
     ]
 
 

@@ -63,7 +63,7 @@ _HOUR = 3600.0
 _OF_CALLS = ("service", "operation", "account")
 # The keys of each kind, beside its own name and how often it strikes.
 _KINDS: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys(("throttle", "conflict", "denied", "suspended", "expired", "reset", "lost"), _OF_CALLS),
+    **dict.fromkeys(("throttle", "denied", "conflict", "suspended", "expired", "reset", "lost"), _OF_CALLS),
     "error": (*_OF_CALLS, "status"),
     **dict.fromkeys(("hang", "slow"), (*_OF_CALLS, "seconds")),
     "rate": (*_OF_CALLS, "calls_per_second"),
