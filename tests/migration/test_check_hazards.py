@@ -104,6 +104,7 @@ publication:everything
 replica-identity-full:odd.identity_full
 replica-identity-index:odd.identity_index
 replica-identity-nothing:odd.identity_nothing
+row-security-forced:odd.forced_tenants
 row-security:odd.forced_tenants
 row-security:odd.tenants
 rule:odd.ruled

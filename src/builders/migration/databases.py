@@ -71,6 +71,11 @@ _ADVICE = {
 }
 """{SQLSTATE: the next step} (PostgreSQL, appendix "PostgreSQL Error Codes")."""
 
+_HIDDEN = (
+    "its policies hide rows from this user: make him a member of the table's owner, with NO FORCE ROW LEVEL SECURITY, "
+    "or give him BYPASSRLS, which RDS gives nobody; then run this again"
+)
+
 # Since when a transaction is open is shown of other roles' sessions to members of pg_read_all_stats only; their locks
 # are shown to everybody.
 _BLOCKERS = """
@@ -257,7 +262,7 @@ class Database:
                 f"the connection to the {self.side} broke: {_line(error)}; run this again when the server answers"
             ) from error
         said = f"the {self.side} refused with SQLSTATE {state}: {_line(error)}" if state else _line(error)
-        step = _ADVICE.get(state, "")
+        step = _HIDDEN if "row-level security" in said else _ADVICE.get(state, "")
         if state in (_LOCKED, _DEADLOCK) and (holders := self.holders()):
             step = f"these sessions have transactions open: {holders}; let them end, or end them, then run this again"
         raise MigrationError(f"{said}; {step}" if step else said) from error

@@ -167,6 +167,15 @@ _IDENTITY = (
           FROM chosen t JOIN pg_roles r ON r.rolname = %(dms_user)s WHERE t.relrowsecurity
         ) AS t""",
     ),
+    Hazard(
+        "row-security-forced", Severity.LOSES, "The row-level security of a table is forced on its owner",
+        "after the cut-over it hides rows from the target's master user, too, and in RDS nobody gets BYPASSRLS: "
+        "`verify` cannot compare {object} then, nor can a fall-back once its rows have changed",
+        "ALTER TABLE {object} NO FORCE ROW LEVEL SECURITY; -- where the application does not log in as its owner; or "
+        "accept this, and cut over with --no-way-back",
+        'PostgreSQL, "ALTER TABLE", FORCE ROW LEVEL SECURITY; RDS user guide, "Understanding the rds_superuser role"',
+        "SELECT name AS object FROM chosen WHERE relrowsecurity AND relforcerowsecurity",
+    ),
 )  # fmt: skip
 
 _FAMILIES = (
