@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -295,6 +296,26 @@ def test_errors_that_are_answered_differently_are_told_apart(code: str, message:
     with pytest.raises(RolloutError) as refused, translated("cloudformation", "CreateStackInstances", "us-east-1"):
         raise ClientError({"Error": {"Code": code, "Message": message}}, "CreateStackInstances")
     assert type(refused.value) is kind
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        ("Invalid endpoint: 127.0.0.1", "an endpoint, as in AWS_ENDPOINT_URL, is a URL such as http://127.0.0.1:4566"),
+        ("Port out of range 0-65535", "an endpoint, as in AWS_ENDPOINT_URL, is a URL such as http://127.0.0.1:4566"),
+        (
+            "Expecting value: line 1 column 1 (char 0)",
+            r"look at the variables AWS_\.\.\. and the profile in ~/\.aws/config",
+        ),
+    ],
+)
+def test_a_value_that_botocore_cannot_read_has_a_next_step(error: str, sentence: str) -> None:
+    """The last is that of a credential_process which says something else than JSON."""
+    with (
+        pytest.raises(RolloutError, match=f"{re.escape(error)}; {sentence}$"),
+        translated("sts", "GetCallerIdentity", "x"),
+    ):
+        raise ValueError(error)
 
 
 def test_a_stack_set_that_was_changed_behind_its_creation_has_a_next_step() -> None:

@@ -10,6 +10,7 @@ import pytest
 from builders.aws.calls import ATTEMPTS, Access, concurrently
 from builders.aws.errors import Throttled, Transient, Unreachable
 from builders.aws.limiter import FIRST, SLOWEST, Api, Limiter
+from builders.errors import UsageError
 
 from .simulation import Instantly, Simulation
 
@@ -127,6 +128,18 @@ def test_whoever_names_the_attempts_gets_no_more_of_them(monkeypatch: pytest.Mon
     with pytest.raises(Unreachable):
         simulation.session().ask("cloudformation", "ListStackSets")
     assert len(simulation.refusals["ListStackSets"]) == 997
+
+
+@pytest.mark.parametrize("given", ["three", "-1", "2.5"])
+def test_attempts_that_are_not_a_number_are_refused(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", given)
+    with pytest.raises(UsageError, match=f"^AWS_MAX_ATTEMPTS is '{given}', and not a number of attempts such as 8$"):
+        limited(math.inf).session().ask("cloudformation", "ListStackSets")
+
+
+def test_attempts_that_are_empty_are_those_of_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "")
+    limited(math.inf).session().ask("cloudformation", "ListStackSets")
 
 
 def test_errors_that_pass_end_a_call_however_often_it_was_throttled_before() -> None:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from builders import progress
 from builders.aws import errors
 from builders.aws.limiter import Api, Limiter
-from builders.errors import RolloutError
+from builders.errors import RolloutError, UsageError
 
 if TYPE_CHECKING:
     from builders.aws.boto_clients import BotoClients
@@ -114,6 +114,13 @@ def own_region(profile: str | None = None) -> str:
         return boto3.Session(profile_name=profile).region_name or ""
 
 
+def _attempts_of_environment() -> int:
+    given = os.environ.get("AWS_MAX_ATTEMPTS") or "0"
+    if not (given.isascii() and given.isdecimal()):
+        raise UsageError(f"AWS_MAX_ATTEMPTS is {given!r}, and not a number of attempts such as 8")
+    return int(given)
+
+
 class ApiCalls:
     """Makes calls. Safe for threads."""
 
@@ -169,7 +176,7 @@ class ApiCalls:
         account, role = (session.role.account, session.role.name) if session.role else ("", "")
         call = ApiCall(service, operation, account, session.region, role)
         api = Api(account or self._account, session.region, service, operation)
-        most = self.access.attempts or int(os.environ.get("AWS_MAX_ATTEMPTS", "0"))
+        most = self.access.attempts or _attempts_of_environment()
         throttled_since, broken = math.inf, 0
         for attempt in itertools.count(1):
             begun = self.limiter.wait(api, _is_given_up)

@@ -191,11 +191,11 @@ def translated(service: str, operation: str, where: str, role: str = "", advice:
         raise Transient(message) from error
     except exceptions.BotoCoreError as error:
         raise RolloutError(f"{service} cannot be asked for {operation} in {where}: {_line(error)}") from error
-    except ValueError as error:  # botocore's, of an endpoint without scheme or with a port that is none
-        raise RolloutError(
-            f"{service} cannot be asked for {operation} in {where}: {_line(error)}; an endpoint, as in "
-            "AWS_ENDPOINT_URL, is a URL such as http://127.0.0.1:4566"
-        ) from error
+    except ValueError as error:  # botocore's, of what a variable or a profile has
+        remedy = "look at the variables AWS_... and the profile in ~/.aws/config"
+        if re.match("Invalid endpoint|Port ", str(error)):
+            remedy = "an endpoint, as in AWS_ENDPOINT_URL, is a URL such as http://127.0.0.1:4566"
+        raise RolloutError(f"{service} cannot be asked for {operation} in {where}: {_line(error)}; {remedy}") from error
 
 
 def is_page(answer: Mapping[str, Any]) -> bool:
