@@ -62,8 +62,10 @@ class Source:
                 "describe_endpoints", "Endpoints", "endpoint-arn", self.task["SourceEndpointArn"]
             )
             settings = endpoint["PostgreSQLSettings"]
+            # DMS may describe it in either (DMS API reference, "Endpoint" and "PostgreSQLSettings").
+            database = endpoint.get("DatabaseName") or settings["DatabaseName"]
             text = secret_value.read(self.secrets_manager, settings["SecretsManagerSecretId"])
-            credentials = replace(Credentials.parse(text), dbname=endpoint["DatabaseName"])
+            credentials = replace(Credentials.parse(text), dbname=database)
             found = _slots(credentials, self._context(endpoint), deadline)
         except (ClientError, BotoCoreError, FunctionError, ResourceFailed, ssl.SSLError) as error:
             raise SlotsUnknown(str(error)) from error

@@ -152,6 +152,12 @@ def test_a_slot_that_the_endpoint_names_is_the_task_s_and_no_other(ask: Ask, ses
     assert ask(**named)["SlotWalStatus"] == 3
 
 
+def test_the_database_is_found_among_the_settings_too(ask: Ask, session: psycopg.Connection[Any]) -> None:
+    make_slot(session, "made_by_dms")
+    settings = {"SecretsManagerSecretId": SECRET, "DatabaseName": "payments"}
+    assert ask(DatabaseName=None, PostgreSQLSettings=settings)["SlotWalStatus"] == 3
+
+
 def test_slots_of_other_databases_are_not_the_task_s(ask: Ask, session: psycopg.Connection[Any]) -> None:
     make_slot(session, "made_by_dms")
     assert ask(DatabaseName="postgres") == {"SlotRetainedWalBytes": 0, "SlotWalStatus": 0}

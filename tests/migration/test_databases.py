@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import psycopg
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from builders.errors import MigrationError
 from builders.migration import databases, definitions
 from builders.migration.databases import Database
+from builders.migration.phase import database_of
 
 from .conftest import Pair
 
@@ -241,3 +243,14 @@ def test_columns_that_a_primary_key_only_includes_are_none_of_its_key(both: Pair
     with both.database("source") as database:
         covered = next(each for each in definitions.tables(database, ["payments"]) if each.name == "covered")
     assert covered.key == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    "described",
+    [
+        {"DatabaseName": "payments", "PostgreSQLSettings": {"SecretsManagerSecretId": "arn"}},
+        {"PostgreSQLSettings": {"SecretsManagerSecretId": "arn", "DatabaseName": "payments"}},
+    ],
+)
+def test_the_database_of_an_endpoint_is_read_wherever_dms_describes_it(described: dict[str, Any]) -> None:
+    assert database_of(described) == "payments"

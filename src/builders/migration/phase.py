@@ -219,7 +219,7 @@ class Phase:
         return Login(
             host=str(secret["host"]),
             port=int(secret["port"]),
-            database=str(endpoint["DatabaseName"]),
+            database=database_of(endpoint),
             username=str(secret["username"]),
             password=str(secret["password"]),
             ssl_mode=_SSL_MODES[endpoint.get("SslMode", "none")],
@@ -259,6 +259,14 @@ class Phase:
     @functools.cached_property
     def _directory(self) -> str:
         return self._stack.enter_context(tempfile.TemporaryDirectory(prefix="stackferry-"))
+
+
+def database_of(endpoint: Mapping[str, Any]) -> str:
+    """The database of an endpoint, which DMS may describe in either of two members.
+
+    Source: DMS API reference, "Endpoint" and "PostgreSQLSettings", DatabaseName.
+    """
+    return str(endpoint.get("DatabaseName") or endpoint["PostgreSQLSettings"]["DatabaseName"])
 
 
 def _secret_of(endpoint: Mapping[str, Any]) -> str:
