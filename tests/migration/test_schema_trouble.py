@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from builders.errors import MigrationError
+from builders.migration import marker
 from builders.migration.databases import Database
 from builders.migration.journal import Journal
 from builders.migration.schema import moments, programs, schema, schema_plan
@@ -71,6 +72,19 @@ def test_a_body_with_the_last_words_of_a_dump_comes_over_whole(made: Callable[..
     assert carry(both).refused == []
     with both.database("target") as target:
         assert target.value("SELECT prosrc FROM pg_proc WHERE proname = 'last'") == f"\n{words}"
+
+
+def test_a_marker_that_somebody_else_made_is_refused(made: Callable[..., Pair]) -> None:
+    """A trigger of theirs would run with the rights of who writes the marker: by then a member of all owners."""
+    both = made(source=f"{SOURCE};\nCREATE SCHEMA stackferry; {marker.CREATE_TABLE}; GRANT ALL ON SCHEMA stackferry TO "
+                       "ferry_source; GRANT ALL ON stackferry.marker TO ferry_source")  # fmt: skip
+    with pytest.raises(MigrationError, match="the schema stackferry of the source belongs to app, whose code"):
+        carry(both)
+    both.administer("source", "ALTER SCHEMA stackferry OWNER TO ferry_source")
+    with pytest.raises(MigrationError, match=r'ALTER TABLE stackferry\.marker OWNER TO "ferry_source"'):
+        carry(both)
+    both.administer("source", "ALTER TABLE stackferry.marker OWNER TO ferry_source")
+    assert carry(both).refused == []
 
 
 def test_a_table_that_is_locked_in_the_source_is_named_with_who_holds_it(

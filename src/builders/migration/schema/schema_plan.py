@@ -83,6 +83,14 @@ FROM pg_database d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS
 JOIN pg_roles r ON r.oid = granted.grantee
 WHERE d.datname = current_database() GROUP BY 1 ORDER BY 1
 """
+# Whoever owns the marker's schema or table has code of theirs run by who writes the marker: by a trigger, say.
+_STRANGERS = """
+SELECT o.what, quote_ident(r.rolname) FROM (
+  SELECT 'SCHEMA ' || quote_ident(nspname) AS what, nspowner AS owner FROM pg_namespace WHERE nspname = %s
+  UNION ALL SELECT 'TABLE ' || oid::regclass::text, relowner FROM pg_class WHERE oid = to_regclass(%s)
+) AS o JOIN pg_roles r ON r.oid = o.owner
+WHERE NOT r.rolsuper AND r.rolname <> current_user AND r.rolname <> ALL (%s) ORDER BY 1
+"""
 _ROLE = "SELECT 1 FROM pg_roles WHERE rolname = %s"
 _LACKING = f"""
 SELECT n.nspname::text, c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, pg_roles r
@@ -544,17 +552,23 @@ def _plan_users(planned: Plan, source: Database, target: Database) -> None:
         (target, planned.users.dms_target, "SELECT, INSERT, UPDATE, DELETE, TRUNCATE"),
     ):
         statements: list[sql.Composable] = []
+        named = f"{naming.MARKER_SCHEMA}.{naming.MARKER_TABLE}"
+        for what, owner in side.run(_STRANGERS, (naming.MARKER_SCHEMA, named, list(planned.users.without))):
+            raise MigrationError(
+                f"the {what.lower()} of the {side.side} belongs to {owner}, whose code would run with the rights of "
+                f"{side.login.username}: ALTER {what} OWNER TO {sql.Identifier(side.login.username).as_string()}, or "
+                "drop it, then run this again"
+            )
         if side.value("SELECT to_regnamespace(%s)", (naming.MARKER_SCHEMA,)) is None:
             statements.append(sql.SQL("CREATE SCHEMA {}").format(schema))
-        if side.value("SELECT to_regclass(%s)", (f"{naming.MARKER_SCHEMA}.{naming.MARKER_TABLE}",)) is None:
+        if side.value("SELECT to_regclass(%s)", (named,)) is None:
             statements.append(create)
         else:
-            planned.there.append(f"TABLE {naming.MARKER_SCHEMA}.{naming.MARKER_TABLE} of the {side.side}")
+            planned.there.append(f"TABLE {named} of the {side.side}")
         if statements and user and user != side.login.username:
             statements.append(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(schema, sql.Identifier(user)))
             statements.append(sql.SQL("GRANT {} ON {} TO {}").format(sql.SQL(rights), table, sql.Identifier(user)))
         if statements:
-            named = f"{naming.MARKER_SCHEMA}.{naming.MARKER_TABLE}"
             planned.steps.append(SchemaStep("MARKER", named, _texts(side, *statements), side=side.side, must=True))
     _plan_dms(planned, target)
 
