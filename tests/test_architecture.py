@@ -131,7 +131,7 @@ def test_the_map_of_a_package_lists_its_modules(package: Path) -> None:
 QUESTIONS = re.compile(r"(What|Whether|How|Who|Whose|Which|Where|When|Why|Of|By|Those|Something|It)\b")
 
 
-@pytest.mark.parametrize("folder", ["src", "tools"])
+@pytest.mark.parametrize("folder", ["src", "lambda", "tools"])
 def test_docstrings_begin_with_a_verb_or_a_noun(folder: str) -> None:
     found = [
         f"{path}:{node.lineno}"

@@ -14,7 +14,7 @@ ADVICE: dict[tuple[str, str], str] = {
     ("source", "certificate"): "check that SourceCertificatePem is the authority that signed the server's certificate, "
     "and that the certificate names SourceHost",
     ("source", "authority"): "give SourceCertificatePem one whole certificate in PEM",
-    ("source", "secret"): "correct the secret in SourceSecretArn, or the parameter: DMS takes the secret's word",
+    ("source", "secret"): "correct the secret in SourceSecretArn, or the parameter: DMS uses what the secret says",
     ("source", "28P01"): "check username and password in the secret in SourceSecretArn",
     ("source", "28000"): "allow the user from VpcCidr in pg_hba.conf of the server, by hostssl and scram-sha-256",
     ("source", "3D000"): "check SourceDatabaseName",

@@ -1,4 +1,4 @@
-"""Where DMS goes: databases, into which it logs in, and AWS's endpoints."""
+"""Destinations of DMS: databases, into which it logs in, and AWS's endpoints."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Database:
                 return f"{self.way}: {encrypted.version()}, PostgreSQL {self._log_in(encrypted, credentials, deadline)}"
 
     def _credentials(self) -> Credentials:
-        """Those of the secret, once it agrees with the parameters: DMS itself knows only the secret."""
+        """Return those of the secret, once it agrees with the parameters: DMS itself knows only the secret."""
         try:
             text = self.read_secret(self.properties["SecretArn"])
         except SecretUnreadable as error:

@@ -92,7 +92,7 @@ def ask_for_tls(way: Way, plain: socket.socket, deadline: Deadline) -> None:
     if answer == b"N":
         raise StepFailed(way, "SSLRequest", "the server offers no TLS", "no TLS", is_final=True)
     if answer != b"S":
-        what = "the server hung up" if not answer else "the answer is not PostgreSQL's"
+        what = "the server closed the connection" if not answer else "the answer is not PostgreSQL's"
         raise StepFailed(way, "SSLRequest", what, "no PostgreSQL")
 
 

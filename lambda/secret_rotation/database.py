@@ -50,7 +50,7 @@ class Session:
 
 
 class Database:
-    """Where the secret's versions are tried."""
+    """Database in which the secret's versions are tried."""
 
     def __init__(self, deadline: Deadline) -> None:
         self._deadline = deadline
@@ -107,6 +107,8 @@ def _named_errors(credentials: Credentials) -> Iterator[None]:
     except ScramException as error:
         raise AuthenticationUnsafe("the server did not prove that it knows the password") from error
     except TimeoutError as error:
-        raise Unreachable("the database fell silent: what it was told last may or may not have happened") from error
+        raise Unreachable(
+            "the database stopped answering: the last statement may or may not have taken effect"
+        ) from error
     except (InterfaceError, OSError) as error:
         raise Unreachable(f"the connection to the database broke ({error})") from error

@@ -17,7 +17,7 @@ CURRENT, PENDING, PREVIOUS = "AWSCURRENT", "AWSPENDING", "AWSPREVIOUS"
 
 @dataclass(frozen=True)
 class Stages:
-    """Which version carries which label, as DescribeSecret gave it at one moment."""
+    """Versions and the labels that they carry, as DescribeSecret gave it at one moment."""
 
     rotation_enabled: bool
     labels_of: dict[str, tuple[str, ...]]

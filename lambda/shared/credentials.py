@@ -54,7 +54,7 @@ class Credentials:
         fields = {**_object(inherited), **_object(text)}
         engine = fields.get("engine", "postgres")
         if engine not in _ENGINES:
-            raise SecretInvalid(f"the secret's engine is none that this function knows: {', '.join(_ENGINES)}")
+            raise SecretInvalid(f"the secret's engine is not one that this function knows: {', '.join(_ENGINES)}")
         return cls(
             username=_text(fields, "username"),
             host=_text(fields, "host"),
@@ -136,7 +136,7 @@ def _port(value: object) -> int:
 
 
 def _span_of(text: str, name: str) -> tuple[int, int]:
-    """Where the value of a top-level key stands in a JSON object's text; of a repeated key the last, as JSON reads."""
+    """Return the span of a top-level key's value in a JSON object's text; of a repeated key the last, as JSON reads."""
     decoder = json.JSONDecoder()
     span: tuple[int, int] | None = None
     position = _after_whitespace(text, text.index("{") + 1)

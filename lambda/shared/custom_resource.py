@@ -35,7 +35,7 @@ _PAUSES_SECONDS = (0.5, 1.0, 2.0, 4.0)
 _NOT_MADE = "not-made-"
 _IDS = ("RequestType", "ResponseURL", "StackId", "RequestId", "LogicalResourceId")
 _REASON_BYTES = 512
-"""Of the answer, for the reason at least; CloudFormation's own ids leave more than a thousand."""
+"""Bytes of the answer that the reason has at least; CloudFormation's own ids leave more than a thousand."""
 
 _S3 = re.compile(
     r"https://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\.)?s3(-fips)?([.-](dualstack\.)?[a-z]{2,4}(-[a-z]+)+-[0-9]+)?"
@@ -101,7 +101,7 @@ def _do(event: Event, works: Mapping[str, Work], deadline: Deadline) -> str:
     is_taken_back = _update(event, "OldResourceProperties") in _failed_updates
     _failed_updates.clear()
     if event["RequestType"] == "Update" and is_taken_back:
-        return "the update that failed is taken back, and nothing is done"
+        return "the failed update is rolled back, and nothing is done"
     return works[event["RequestType"]](event, deadline)
 
 
@@ -118,7 +118,7 @@ def _require_caller(event: Event, works: Mapping[str, Work]) -> None:
     if missing:
         raise ResourceFailed(f"the event lacks {', '.join(sorted(missing))}: {whose}")
     if event["RequestType"] not in works:
-        raise ResourceFailed(f"the event's RequestType is none of {', '.join(works)}: {whose}")
+        raise ResourceFailed(f"the event's RequestType is not one of {', '.join(works)}: {whose}")
     if not _is_place_for_answers(event["ResponseURL"]):
         raise ResourceFailed(f"the event's ResponseURL is not one of S3 over https, and gets no answer: {whose}")
     if len(_json(event, _NOT_MADE + _identifier(event), "")) > ANSWER_BYTES - _REASON_BYTES:

@@ -3,7 +3,7 @@
     FunctionError
     ├── SecretInvalid        the secret is not the JSON that is needed
     ├── IdentityChanged      user, host, port or database differ between versions
-    ├── Unreachable          no connection, or it broke or fell silent
+    ├── Unreachable          no connection, or it broke or stopped answering
     ├── TlsRefused           no TLS, an unknown authority, or a wrong name
     ├── AuthenticationUnsafe the server asked for the clear password, or for none
     └── OutOfTime            stopped shortly before the Lambda timeout
@@ -29,7 +29,7 @@ class IdentityChanged(FunctionError):
 
 
 class Unreachable(FunctionError):
-    """The database cannot be reached, hung up, or did not answer in time."""
+    """The database cannot be reached, closed the connection, or did not answer in time."""
 
 
 class TlsRefused(FunctionError):

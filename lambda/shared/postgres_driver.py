@@ -55,7 +55,7 @@ def signature_hash(certificate: bytes) -> str | None:
 
 
 def _contents(der: bytes, at: int) -> tuple[int, int] | None:
-    """Where the contents of the sequence at an offset begin and end; None where there is no whole sequence."""
+    """Return begin and end of the contents of the sequence at an offset; None where there is no whole sequence."""
     if len(der) < at + 2 or der[at] != _SEQUENCE:
         return None
     octets = der[at + 1] - 0x80 if der[at + 1] >= 0x80 else 0  # the long form: so many octets of length follow

@@ -25,7 +25,7 @@ class PostgresRefused(ResourceFailed):
 
 
 class PostgresLost(ResourceFailed):
-    """The connection broke, or the server fell silent or did not prove that it knows the password."""
+    """The connection broke, or the server stopped answering or did not prove that it knows the password."""
 
 
 @contextmanager
@@ -72,5 +72,5 @@ def _named_errors(credentials: Credentials) -> Iterator[None]:
     except ScramException as error:
         raise PostgresLost("the server did not prove that it knows the password") from error
     except (InterfaceError, OSError) as error:
-        told = "it fell silent" if isinstance(error, TimeoutError) else f"{type(error).__name__}: {error}"
+        told = "it stopped answering" if isinstance(error, TimeoutError) else f"{type(error).__name__}: {error}"
         raise PostgresLost(f"the connection to the database broke ({told})") from error

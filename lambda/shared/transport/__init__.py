@@ -47,7 +47,7 @@ def tls_context(ca_file: str | None = None, pem: str | None = None) -> ssl.SSLCo
     """
     context = ssl.create_default_context(cafile=ca_file, cadata=pem)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # Python 3.13 began to demand details of RFC 5280 that libpq does not; all our Pythons shall behave alike.
+    # Python 3.13 began to demand details of RFC 5280 that libpq does not; all our Pythons are to behave alike.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.sslsocket_class = DeadlineSocket
     return context
@@ -98,7 +98,7 @@ def _ask_for_tls(plain: socket.socket, deadline: Deadline) -> None:
     plain.sendall(SSL_REQUEST)
     answer = plain.recv(1)
     if not answer:
-        raise ConnectionResetError("the server hung up when asked for TLS")
+        raise ConnectionResetError("the server closed the connection when asked for TLS")
     if answer != b"S":
         raise TlsRefused("the secret's host does not offer TLS: nothing else was sent; switch TLS on at the server")
 

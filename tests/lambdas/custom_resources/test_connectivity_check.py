@@ -87,7 +87,7 @@ def test_packets_that_get_lost(source: Source) -> None:
         (sockets.say_nothing, "SSLRequest", "no answer in time"),
         (sockets.answering(b"N"), "SSLRequest", "the server offers no TLS; set ssl = on at the server"),
         (sockets.answering(b"HTTP/1.1 400"), "SSLRequest", "the answer is not PostgreSQL's"),
-        (sockets.answering(b""), "SSLRequest", "the server hung up"),
+        (sockets.answering(b""), "SSLRequest", "the server closed the connection"),
         (sockets.answering(b"S"), "TLS", "no answer in time"),
         (sockets.answering(b"Sgarbage"), "TLS", "the handshake broke"),
     ],
@@ -105,7 +105,7 @@ def test_a_server_that_falls_silent_at_the_login(source: Source, authority: Auth
     with sockets.serving(sockets.tls(certificate, key, as_postgres=True)) as port:
         told = refusal(source(port), seconds=1)
     step = f"source localhost:{port}, log in"
-    assert told == f"{step}: the connection to the database broke (it fell silent); check the server's log"
+    assert told == f"{step}: the connection to the database broke (it stopped answering); check the server's log"
 
 
 def test_a_certificate_of_another_host(source: Source, authority: Authority, tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_an_authority_that_is_none(target: Target, source: Source, pem: str) -> 
 def test_a_secret_that_says_something_else(target: Target, source: Source, secret: dict[str, Any], what: str) -> None:
     told = refusal(source(target.server.port, secret))
     assert told.startswith(f"source localhost:{target.server.port}, secret: {what}")
-    assert told.endswith("; correct the secret in SourceSecretArn, or the parameter: DMS takes the secret's word")
+    assert told.endswith("; correct the secret in SourceSecretArn, or the parameter: DMS uses what the secret says")
     assert "the master's" not in told
 
 

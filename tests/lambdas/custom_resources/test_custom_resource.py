@@ -249,7 +249,7 @@ def test_what_is_no_event_is_refused(event: Any) -> None:
 
 
 def test_a_request_of_an_unknown_type_is_refused(cloudformation: Bucket) -> None:
-    with pytest.raises(ResourceFailed, match="RequestType is none of Create, Update, Delete"):
+    with pytest.raises(ResourceFailed, match="RequestType is not one of Create, Update, Delete"):
         answered(cloudformation, succeed, cloudformation.event("Drop"))
 
 
