@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import subprocess
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -38,6 +39,10 @@ AWAIT_SECONDS = 60.0
 
 REFUSALS = 5
 """Attempts of each writer on each side, after which a deliberate defect is taken to have closed both sides for good."""
+
+
+CLOSED_ROUNDS = 5
+"""Rounds until a writer tries a side again that refused it: a connection costs more than many writes."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +68,18 @@ class Writer(threading.Thread):
         self._sessions: dict[Side, psycopg.Connection[Any]] = {}
 
     def run(self) -> None:
-        number = 0
-        while not self.over.is_set():
+        number, rounds = 0, itertools.count()
+        again: dict[Side, int] = dict.fromkeys(get_args(Side), 0)
+        for each in rounds:
             for side in get_args(Side):
-                number += 1
-                self._try(side, f"{self.prefix}-{number}")
-            self.over.wait(0.02)
+                if again[side] <= each:
+                    number += 1
+                    opened = self._try(side, f"{self.prefix}-{number}")
+                    again[side] = each if opened else each + CLOSED_ROUNDS
+            if self.over.wait(0.02):
+                return
 
-    def _try(self, side: Side, token: str) -> None:
+    def _try(self, side: Side, token: str) -> bool:
         began = time.monotonic()
         outcome: Literal["acknowledged", "refused", "doubled value"] = "refused"
         try:
@@ -90,6 +99,12 @@ class Writer(threading.Thread):
             self.refused.append((side, began))
         else:
             self.attempts.append(Attempt(token, side, began, time.monotonic(), outcome))
+        return outcome != "refused"
+
+    def acknowledged_since(self, moment: float, sides: Iterable[Side]) -> bool:
+        """Return whether a write to one of these sides began after a moment and was acknowledged."""
+        since = itertools.takewhile(lambda each: each.began > moment, reversed(self.attempts))
+        return any(each.outcome == "acknowledged" and each.side in sides for each in since)
 
     def close(self) -> None:
         self.over.set()
@@ -175,9 +190,7 @@ class Harness:
     def hold_open(self, after: str, *sides: Side) -> None:
         """Hold that some side takes writes, or one of those given."""
         now, wanted = time.monotonic(), sides or get_args(Side)
-        while not any(
-            each.began > now and each.outcome == "acknowledged" and each.side in wanted for each in self.attempts()
-        ):
+        while not any(writer.acknowledged_since(now, wanted) for writer in self.writers):
             if time.monotonic() > now + AWAIT_SECONDS or (self.defect and self._closed_since(now)):
                 self.violations.append(
                     f"{'not the ' + sides[0] if sides else 'neither side'} takes writes after {after}"
