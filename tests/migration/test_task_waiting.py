@@ -87,6 +87,13 @@ def test_the_old_status_right_after_a_resume_is_not_taken_for_an_end(watch: Watc
     assert replication.asked == ["test source", "test target", "resume-processing"]
 
 
+def test_a_task_without_a_load_of_its_own_is_not_waited_for_until_it_has_loaded(watch: Watch) -> None:
+    """What percentage DMS gives for such a task is not documented."""
+    changes = {"migration_type": "cdc", "progress": replace(LOADED, percent=0, loaded=0)}
+    replication = Scripted(*begun(task("running", "monday", **changes)))
+    assert start(replication, watch, until_loaded=True).status == "running"
+
+
 def test_a_task_that_failed_and_fails_again_between_two_looks_has_ended(watch: Watch) -> None:
     """Status and reason are those of the time before; only the start differs."""
     before = task("failed", "monday", stop_reason="Stop Reason FATAL_ERROR")

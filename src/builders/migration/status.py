@@ -137,7 +137,7 @@ def _step(overview: Overview, target: Database, log: Sequence[Run], runs: Sequen
          f"{begins}, which loads everything again"),
         (task.is_at_rest and not task.has_run, "the definitions are in the target", begins),
         (task.is_at_rest, f"the task is {task.status}", f"{begins}, which goes on where it was"),
-        (not task.progress.is_loaded, f"the load is at {task.progress.percent}%", f"wait: {begins} does"),
+        (not task.is_loaded, f"the load is at {task.progress.percent}%", f"wait: {begins} does"),
         (not is_built, "the load is done; indexes and constraints are not all built", begins),
         (True, "the changes are replicated", "migrate-database verify, then cutover"),
     )  # fmt: skip

@@ -105,7 +105,7 @@ def _task_runs(context: Context) -> list[str]:
     task = context.task.task()
     if task.status != RUNNING:
         return [f"it is {task.status}: {why(task) or 'nobody has started it'}; start or resume it first"]
-    if task.migration_type != "cdc" and not task.progress.is_loaded:
+    if not task.is_loaded:
         return [f"the full load is at {task.progress.percent}%: let it end"]
     return [f"table {table.name}: {trouble(table)}" for table in context.task.tables() if has_failed(table)]
 

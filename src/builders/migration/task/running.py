@@ -145,7 +145,7 @@ def _run(replication: Replication, watch: Watch, task: Task, kind: str, until_lo
         watch.say(f"the task is {task.status} already")
 
     def arrived(now: Task) -> bool:
-        return now.is_at_rest or (now.status == RUNNING and (now.progress.is_loaded or not until_loaded))
+        return now.is_at_rest or (now.status == RUNNING and (now.is_loaded or not until_loaded))
 
     ended = watch.until(replication, arrived)
     if ended.is_at_rest:

@@ -56,6 +56,11 @@ class Task:
         return self.status in AT_REST
 
     @property
+    def is_loaded(self) -> bool:
+        """True once the load is done; a task that replicates changes alone has none."""
+        return self.migration_type == "cdc" or self.progress.is_loaded
+
+    @property
     def has_failed(self) -> bool:
         """True when it ended by itself and not because somebody stopped it; one that runs again has not."""
         return self.is_at_rest and (self.status.startswith(FAILED) or self.reason not in _ASKED_FOR)
