@@ -90,7 +90,7 @@ def test_the_old_status_right_after_a_resume_is_not_taken_for_an_end(watch: Watc
 def test_a_task_without_a_load_of_its_own_is_not_waited_for_until_it_has_loaded(watch: Watch) -> None:
     """What percentage DMS gives for such a task is not documented."""
     changes = {"migration_type": "cdc", "progress": replace(LOADED, percent=0, loaded=0)}
-    replication = Scripted(*begun(task("running", "monday", **changes)))
+    replication = Scripted(task("ready"), task("starting", "monday"), task("running", "monday", **changes))
     assert start(replication, watch, until_loaded=True).status == "running"
 
 
