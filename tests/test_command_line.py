@@ -89,6 +89,27 @@ def test_a_full_disk_under_stderr_changes_no_exit_code(name: str) -> None:
     assert subprocess.run(["sh", "-c", command], check=False).returncode == command_line.WRONG_USE
 
 
+@pytest.mark.parametrize(
+    ("module", "arguments", "lacking", "extra"),
+    [
+        ("builders.cloud", (), "pg8000.native", "cloud"),
+        ("builders.cloud.rds.on_premises", ("--state-dir", "nowhere"), "cryptography", "cloud"),
+        ("builders.demo", (), "cryptography", "cloud"),
+        ("builders.migration", ("status", "--phase", "dev"), "psycopg", "migrate"),
+    ],
+)
+def test_a_command_without_its_extra_says_how_to_install_it(
+    module: str, arguments: tuple[str, ...], lacking: str, extra: str
+) -> None:
+    program = (
+        f"import runpy, sys; sys.modules[{lacking!r}] = None; sys.argv = {['it', *arguments]!r}; "
+        f"runpy.run_module({module!r}, run_name='__main__')"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    line = f"{lacking} is not installed; pip install 'stackferry[{extra}]'\n"
+    assert (said.returncode, said.stdout, said.stderr.partition(": ")[2]) == (command_line.WRONG_USE, "", line)
+
+
 def test_a_reader_that_has_seen_enough_and_a_closed_stdout_are_no_defect() -> None:
     for shell in (" | head -1 > /dev/null", " >&-"):
         command = f"{PYTHON} -m builders.rehearsal.cli --help{shell}"

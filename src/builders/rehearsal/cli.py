@@ -94,7 +94,8 @@ def _require_cloud() -> None:
     missing = [name for name in EXTRA if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(
-            f"the rehearsal runs on the embedded cloud, and {', '.join(missing)} is not installed; "
+            f"the rehearsal runs on the embedded cloud, and {name_list(missing)} "
+            f"{'is' if len(missing) == 1 else 'are'} not installed; "
             "pip install 'stackferry[cloud]'"
         )
 

@@ -28,16 +28,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-from pg8000.native import identifier, literal
-
 from builders import command_line
-from builders.cloud.ec2.name_map import named
-from builders.cloud.rds import postgres
 from builders.errors import CloudError
+
+try:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+    from pg8000.native import identifier, literal
+
+    from builders.cloud.ec2.name_map import named
+    from builders.cloud.rds import postgres
+except ModuleNotFoundError as error:
+    if __name__ != "__main__":
+        raise
+    sys.exit(command_line.missing("builders.cloud.rds.on_premises", error))
 
 LIFETIME = datetime.timedelta(days=30)
 
