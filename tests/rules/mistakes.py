@@ -334,6 +334,14 @@ MISTAKES = [
     Mutation("E9041", "no order", _early_routes),
     Mutation("E9402", "no order", _unordered_rotation),
     Mutation("E9406", "a second attachment", _second_attachments),
+    row(
+        "E9505",
+        "a permission for another service",
+        "AWS::Lambda::Permission",
+        "Principal",
+        "s3.amazonaws.com",
+        lambda it, body: it["Properties"]["Principal"] == "events.amazonaws.com",
+    ),
     Mutation("E9615", "a key that its publisher may not use", _deaf_topics),
     row(
         "W9403",
