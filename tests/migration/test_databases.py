@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -194,6 +195,29 @@ def test_no_timeout_of_the_database_or_the_user_ends_a_long_statement_or_an_idle
             assert [database.value(f"SHOW {name}") for name in settings] == ["0"] * len(settings)
     finally:
         both.administer("target", f"{altered} RESET ALL")
+
+
+def test_a_pooler_that_drops_the_settings_of_a_session_is_named(both: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(databases, "_SESSION", "")
+    with pytest.raises(MigrationError, match="without the settings that it asked for; a pooler such as PgBouncer"):
+        both.database("source")
+
+
+def test_a_pooler_that_refuses_the_settings_of_a_session_is_named(both: Pair) -> None:
+    fields = b"SFATAL\0VFATAL\0C08P01\0Munsupported startup parameter: options\0\0"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def refuse() -> None:
+            with listener.accept()[0] as connection:
+                connection.recv(4096)
+                connection.sendall(b"E" + (len(fields) + 4).to_bytes(4, "big") + fields)
+
+        pooler = threading.Thread(target=refuse)
+        pooler.start()
+        login = replace(both.login("source"), ssl_mode="disable", address=("127.0.0.1", listener.getsockname()[1]))
+        with pytest.raises(MigrationError, match="unsupported startup parameter: options; a pooler such as PgBouncer"):
+            Database("source", lambda: login)
+        pooler.join()
 
 
 def test_every_statement_is_observed_before_and_after(both: Pair) -> None:

@@ -44,8 +44,9 @@ _SESSION = (
 # What is carried, built, compared and awaited takes as long as it takes, whatever a role, a database or the server has
 # set, which `schema` carries, too. Two of these came with PostgreSQL 14 and 17. A RESET brings the server's own back.
 _NO_TIMEOUTS = """
-SELECT set_config(name, '0', false) FROM pg_settings WHERE setting <> '0' AND name IN
-  ('statement_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout', 'transaction_timeout')
+SELECT current_setting('search_path'), (SELECT count(set_config(name, '0', false)) FROM pg_settings
+  WHERE setting <> '0' AND name IN ('statement_timeout', 'idle_in_transaction_session_timeout',
+                                    'idle_session_timeout', 'transaction_timeout'))
 """
 _KEEPALIVE: dict[str, Any] = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 
@@ -71,6 +72,11 @@ _ADVICE = {
 }
 """{SQLSTATE: the next step} (PostgreSQL, appendix "PostgreSQL Error Codes")."""
 
+# PgBouncer refuses `options`, or drops them where ignore_startup_parameters names them (PgBouncer, "Config").
+_POOLED = (
+    "a pooler such as PgBouncer is in between, which shares sessions: put host and port of the server itself into the "
+    "secret, or give --source-address or --target-address"
+)
 _HIDDEN = (
     "its policies hide rows from this user: make him a member of the table's owner, with NO FORCE ROW LEVEL SECURITY, "
     "or give him BYPASSRLS, which RDS gives nobody; then run this again"
@@ -298,7 +304,10 @@ def _session(login: Login) -> psycopg.Connection[Any]:
         connect_timeout=CONNECT_SECONDS,
         options=_SESSION,
     )
-    session.execute(_NO_TIMEOUTS)
+    settings = session.execute(_NO_TIMEOUTS).fetchone()
+    if settings is None or settings[0] != "pg_catalog":
+        session.close()
+        raise MigrationError(f"{login} has a session without the settings that it asked for; {_POOLED}")
     return session
 
 
@@ -318,6 +327,7 @@ def _login_advice(error: psycopg.Error) -> str:
         ("resolve", "the host's name has no address here: run this where it has, or give --source-address or "
          "--target-address"),
         ("permission denied for database", "CONNECT is missing, or a cut-over has closed this database"),
+        ("startup parameter", _POOLED),
         ("timeout", "nothing answers there: this host needs a way to the database (layer clients)"),
         ("refused", "nothing listens there: check host, port and the way to the database (layer clients)"),
     ):  # fmt: skip
