@@ -44,13 +44,13 @@ types:
 	  (cd "$$function" && MYPYPATH=../shared "$$python" -m mypy --config-file ../../setup.cfg --cache-dir ../../.mypy_cache/functions .) || exit 1; \
 	done
 
-# checkov pins an old boto3, so it has an environment of its own.
+# checkov pins an old boto3, so it has an environment of its own; most of its modules are never imported, nor compiled.
 checkov: .venv-checkov/installed
 	.venv-checkov/bin/python -m checkov.main --directory templates --framework cloudformation --compact --quiet --skip-download
 
 .venv-checkov/installed: constraints-checkov.txt
 	$(PYTHON) -m venv .venv-checkov
-	.venv-checkov/bin/python -m pip $(HASHED) -r constraints-checkov.txt
+	.venv-checkov/bin/python -m pip $(HASHED) --no-compile -r constraints-checkov.txt
 	touch $@
 
 fuzz: .venv/installed
