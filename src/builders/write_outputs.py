@@ -73,7 +73,7 @@ def command(
             print(path)
         missing = [name for name in outputs.RELIED_ON if name not in outputs.flatten(found)]
         if missing:
-            progress.say(f"no stack of {phase} in {where} puts out {name_list(missing)}")
+            progress.say(f"no stack of {phase} in {where} has the outputs {name_list(missing)}")
     for path in into:
         values = _values_for(environments.read(path), stacks, templates, where)
         if naming.DIRECT_CONNECT_ATTACHMENT in _taken(environments.read(path), templates):
@@ -120,7 +120,7 @@ def _taken(file: ParameterFile, templates: Mapping[str, Template]) -> dict[str, 
 
 
 def _attachment(stacks: Iterable[Deployed], session: Session) -> dict[str, str]:
-    """The attachment of the Direct Connect gateway in the network account, which no stack that made it puts out.
+    """The attachment of the Direct Connect gateway in the network account, which no stack has as an output.
 
     Raises `RolloutError` while there is none.
     """

@@ -174,7 +174,7 @@ def test_who_brings_a_direct_connect_gateway_gets_nothing_of_direct_connect(depl
 
 def test_a_gateway_without_prefixes_is_refused(deploy: Deploy) -> None:
     assert deploy(AllowedPrefixes="").failed_rules == (
-        "CreateDirectConnectGateway=true needs AllowedPrefixes, or on-premises learns no way to any phase",
+        "CreateDirectConnectGateway=true needs AllowedPrefixes, or on-premises gets no route to any phase",
     )
 
 

@@ -179,7 +179,7 @@ def test_two_bootstraps_of_a_phase_do_not_deploy_at_once(bootstrapped: Project) 
     with planning_lock(home.client, Store(home.client.objects("us-east-1"), bucket, "dev", "dev"), Command.BOOTSTRAP):
         second = bootstrapped.call("bootstrap", "--yes")
     assert (second.code, bootstrapped.stacks()) == (1, before)
-    assert re.search(r"arn:aws:iam::\d+:root holds dev since .*, to plan and agree to bootstrap: wait", second.err)
+    assert re.search(r"arn:aws:iam::\d+:root has held dev since .*, to plan and agree to bootstrap: wait", second.err)
 
 
 def test_nothing_is_made_before_somebody_agrees(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,7 +244,7 @@ def test_plan_and_check_agree_on_a_phase_that_is_on_direct_connect(bootstrapped:
         2,
         [
             "rollout-stacksets: dev.json, line N: VpcCidr=10.20.0.0/16 is not within AllowedPrefixes (network.json, "
-            "line N, AllowedPrefixes): on-premises learns no way to it; add it there, then bootstrap"
+            "line N, AllowedPrefixes): on-premises gets no route to it; add it there, then bootstrap"
         ],
     )
     assert f"{bootstrapped.account} is not listed, and cannot attach to the transit gateway in us-east-1" in refused.err

@@ -250,7 +250,7 @@ def test_a_colleague_cannot_apply_between_the_plan_and_the_yes(deployed: CalledP
     assert [each.code for each in others] == [1, 1]
     for each in others:
         last = each.err.splitlines()[-1]
-        assert last.startswith(f"rollout-stacksets: arn:aws:iam::{deployed.tooling}:root holds dev since 20")
+        assert last.startswith(f"rollout-stacksets: arn:aws:iam::{deployed.tooling}:root has held dev since 20")
         assert "to plan and agree to apply" in last
     person = f"arn:aws:iam::{deployed.tooling}:root"
     assert [(each["by"], each["command"]) for each in held] == [(person, "apply")]

@@ -113,7 +113,7 @@ def test_a_forged_run_is_not_continued_although_an_operation_of_it_is_known(
     [
         (["plan"], 2, "Missing option '--phase'"),
         (["plan", "--phase", "prod"], 2, "unknown phase 'prod'; phases are dev"),
-        (["plan", *PHASE, "--acknowledge", "database/Nothing"], 2, "the plan blocks on no such thing"),
+        (["plan", *PHASE, "--acknowledge", "database/Nothing"], 2, "the plan has no such block; it blocks on"),
         (["apply", *PHASE, "--poll", "0"], 2, "Invalid value for '--poll'"),
         (["apply", *PHASE, "--no-check", "missing.json"], 2, "missing.json: the plan cannot be read"),
         (["apply", *PHASE, "--no-check", "/dev/null"], 2, "/dev/null: the plan cannot be read: it is not a regular"),

@@ -229,8 +229,8 @@ def trust_in(account: str, external_id: str = "") -> str:
     [
         (None, "there is none"),
         (lambda _tooling: trust_in("1" * 12), "it does not trust the tooling account {tooling}"),
-        (lambda tooling: trust_in(tooling, f"migration-{PHASE}"), "it wants an external id"),
-        (lambda tooling: trust_in(tooling, "something-else"), "it wants an external id"),
+        (lambda tooling: trust_in(tooling, f"migration-{PHASE}"), "it requires an external id"),
+        (lambda tooling: trust_in(tooling, "something-else"), "it requires an external id"),
     ],
     ids=["not there", "no trust", "the phase's external id", "another external id"],
 )
@@ -262,7 +262,7 @@ def test_the_phase_s_external_id_is_tried_where_nobody_may_look(
 
     (finding,) = found(phase, "deploy roles")
 
-    assert finding.what.endswith("cannot be assumed: it wants an external id")
+    assert finding.what.endswith("cannot be assumed: it requires an external id")
 
 
 def test_where_nobody_may_look_all_reasons_are_named(phase: CheckedPhase, administrator: Administrator) -> None:
@@ -273,7 +273,7 @@ def test_where_nobody_may_look_all_reasons_are_named(phase: CheckedPhase, admini
     (finding,) = found(phase, "deploy roles")
 
     assert finding.what.endswith(
-        f"it is not there, does not trust {administrator.number}, wants an external id, or these credentials may not"
+        f"it is not there, does not trust {administrator.number}, requires an external id, or these credentials may not"
     )
     assert "docs/bootstrap.md" in finding.remedy
 

@@ -186,7 +186,7 @@ def test_the_phase_goes_with_the_policy_of_remove(removed: CommandResult) -> Non
 def test_a_removal_waits_for_the_interfaces_of_functions_and_clears_what_lambda_leaves(
     runs: CommandRuns, removed: CommandResult
 ) -> None:
-    assert "network interfaces of functions still there; Lambda takes them down within 20 minutes" in removed.stderr
+    assert "network interfaces of functions still there; Lambda deletes them within 20 minutes" in removed.stderr
     prepared = runs.operator.prepared
     for target in prepared.targets(PHASE):
         found = prepared.accounts.api("ec2", target.account, target.region).describe_network_interfaces()

@@ -122,8 +122,8 @@ def hold(name: str = "ann", began: int = 0, until: int = 15) -> Hold:
 def test_while_somebody_plans_nobody_else_plans_or_begins(store: Store, reopened: Callable[[], Store]) -> None:
     store.journal.hold(hold())
     refused = (
-        r"^arn:aws:iam::111111111111:user/ann holds dev since 2026-11-23T12:00:00\+00:00, to plan and agree to apply: "
-        r"wait until that is over; if nobody is there any more, it ends at 2026-11-23T12:15:00\+00:00$"
+        r"^arn:aws:iam::111111111111:user/ann has held dev since 2026-11-23T12:00:00\+00:00, to plan and agree to apply"
+        r": wait until that is over; if nobody is there any more, it ends at 2026-11-23T12:15:00\+00:00$"
     )
     with pytest.raises(RolloutError, match=refused):
         reopened().journal.hold(hold("ben", began=1))
@@ -153,7 +153,7 @@ def test_a_lock_that_nobody_renewed_is_taken_and_a_late_yes_is_refused(
     store.journal.hold(hold(until=15))
     store.journal.renew("2026-11-23T12:20:00+00:00")
     other = reopened().journal
-    with pytest.raises(RolloutError, match="holds dev"):
+    with pytest.raises(RolloutError, match="has held dev"):
         other.hold(hold("ben", began=19, until=34))
     other.hold(hold("ben", began=20, until=35))
     begun = r"apply, begun 2026-11-23T12:20:00\+00:00 by arn:aws:iam::111111111111:user/ben"

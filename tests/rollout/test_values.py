@@ -153,7 +153,7 @@ def test_a_range_that_on_premises_does_not_learn_is_found(values: Values) -> Non
     (found,) = said(values({"dev": {"VpcCidr": "10.40.0.0/16"}}))
     assert found == (
         "environments/dev.json, line N: VpcCidr=10.40.0.0/16 is not within AllowedPrefixes (environments/network.json"
-        ", line N, AllowedPrefixes): on-premises learns no way to it; add it there, then bootstrap"
+        ", line N, AllowedPrefixes): on-premises gets no route to it; add it there, then bootstrap"
     )
     wider = {"dev": {"VpcCidr": "10.40.0.0/16"}, "network": {"AllowedPrefixes": "10.0.0.0/8"}}
     assert said(values(wider)) == []

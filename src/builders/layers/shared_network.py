@@ -161,7 +161,7 @@ def _allowed_prefixes(stack: Stack, is_wanted: AWSHelperFn) -> Ref:
     stack.rule(
         "PrefixesOfTheGateway",
         Not(Equals(prefixes, "")),
-        "CreateDirectConnectGateway=true needs AllowedPrefixes, or on-premises learns no way to any phase",
+        "CreateDirectConnectGateway=true needs AllowedPrefixes, or on-premises gets no route to any phase",
         when=is_wanted,
     )
     stack.rule(

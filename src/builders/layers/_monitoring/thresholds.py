@@ -56,14 +56,14 @@ def database_connections() -> Parameter:
 def task_expected() -> Parameter:
     """Off until the task has been started and its full load is done."""
     return parameters.boolean(
-        "TaskExpected", "Whether the replication task should be running by now, and lag or silence calls a person"
+        "TaskExpected", "Whether the replication task should be running by now, and lag or silence raises an alarm"
     )
 
 
 def fallback_expected() -> Parameter:
     """Off until the cut-over has started the way back."""
     return parameters.boolean(
-        "FallbackExpected", "Whether the task of the way back should be running by now, and its silence calls a person"
+        "FallbackExpected", "Whether the task of the way back should be running by now, and its silence raises an alarm"
     )
 
 
@@ -71,7 +71,7 @@ def alarm_on_database_changes() -> Parameter:
     """Off while the migration makes roles and definitions."""
     return parameters.boolean(
         "AlarmOnDatabaseChanges",
-        "Whether statements that change roles or definitions of the database call a person: once it is migrated",
+        "Whether statements that change roles or definitions of the database raise an alarm: once it is migrated",
     )
 
 

@@ -67,7 +67,7 @@ def quotas(phase: CheckedPhase) -> Iterator[Finding]:
     for name, count in needed.items():
         if count > allowed[name]:
             what = f"{name}: {count:,} are needed, and {allowed[name]:,} allowed"
-            yield Finding(Severity.ERROR, what, "ask for more in the Service Quotas console of the tooling account")
+            yield Finding(Severity.ERROR, what, "request an increase in Service Quotas, in the tooling account")
 
 
 def templates(phase: CheckedPhase) -> Iterator[Finding]:

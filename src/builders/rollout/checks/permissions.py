@@ -19,7 +19,7 @@ from builders.text import name_list
 
 BOOTSTRAP = "run `rollout-stacksets bootstrap`"
 _DEPLOY_ROLE = "docs/bootstrap.md, The deploy role"
-_EXTERNAL_ID = ("it wants an external id", "let it be assumed without an external id: rollout-stacksets sends none")
+_EXTERNAL_ID = ("it requires an external id", "let it be assumed without an external id: rollout-stacksets sends none")
 _LIST_DELEGATED = "organizations:ListDelegatedAdministrators"
 
 
@@ -61,7 +61,7 @@ def execution_roles(phase: CheckedPhase) -> Iterator[Finding]:
         if role is None:
             yield Finding(Severity.ERROR, f"there is no execution role {name}", BOOTSTRAP)
         elif not trusts_role(role.trust, administrator):
-            what = f"the execution role {name} does not trust {administrator}, or wants an external id"
+            what = f"the execution role {name} does not trust {administrator}, or requires an external id"
             yield Finding(Severity.ERROR, what, f"let it be assumed by that role without an external id; {BOOTSTRAP}")
         elif denied := [
             action
@@ -146,7 +146,7 @@ def _refusal(phase: CheckedPhase, target: Target) -> tuple[str, str]:
     if phase.client.deploying(target, with_external_id=True).answers():
         return _EXTERNAL_ID
     tooling = phase.rollout.tooling.account
-    reason = f"it is not there, does not trust {tooling}, wants an external id, or these credentials may not"
+    reason = f"it is not there, does not trust {tooling}, requires an external id, or these credentials may not"
     return reason, f"see which in the account itself; {MAKE_DEPLOY_ROLE}"
 
 
@@ -233,9 +233,9 @@ def delegated_administrator(phase: CheckedPhase) -> Iterator[Finding]:
         administrators = organization.delegated_administrators()
     except AccessDenied:
         # StackSets ask with the caller's permissions (CloudFormation user guide, "Register a delegated administrator").
-        what = f"these credentials may not {_LIST_DELEGATED}: StackSets take {own} for no delegated administrator, "
+        what = f"these credentials may not {_LIST_DELEGATED}: StackSets does not accept {own} as a delegated "
         remedy = f"allow {_LIST_DELEGATED}, also in the organization's delegation policy"
-        yield Finding(Severity.ERROR, what + "registered or not", remedy)
+        yield Finding(Severity.ERROR, what + "administrator, registered or not", remedy)
         return
     if own not in administrators:
         command = f"register-delegated-administrator --account-id {own} --service-principal {STACKSETS}"

@@ -186,7 +186,7 @@ def _unannounced(network: TargetGroup, file: ParameterFile, group: TargetGroup) 
     prefixes = list(map(_network, source.values["AllowedPrefixes"].split(",")))
     if not any(prefix and vpc.subnet_of(prefix) for prefix in prefixes):
         listed = source.where("AllowedPrefixes")
-        what = f"{VPC}={vpc} is not within AllowedPrefixes ({listed}): on-premises learns no way to it"
+        what = f"{VPC}={vpc} is not within AllowedPrefixes ({listed}): on-premises gets no route to it"
         yield WrongValue(location(*file.at(VPC), ()), what, "add it there, then bootstrap")
 
 

@@ -69,7 +69,7 @@ def require_known(made: Plan, acknowledged: Sequence[str]) -> None:
     unknown = sorted(asked - {each.name for each in made.hazards})
     if unknown:
         named = ", ".join(sorted({each.name for each in made.hazards if each.hazard.acknowledgeable})) or "nothing"
-        raise UsageError(f"--acknowledge {', '.join(unknown)}: the plan blocks on no such thing; it blocks on {named}")
+        raise UsageError(f"--acknowledge {', '.join(unknown)}: the plan has no such block; it blocks on {named}")
 
 
 def _is_no_hazard(name: str) -> bool:

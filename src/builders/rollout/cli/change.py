@@ -57,9 +57,7 @@ from builders.text import counted_noun, printable
     acknowledge_option,
     click.option("--change-sets", is_flag=True, help="Ask AWS for a change set of every instance that changes."),
     click.option("--out", type=PATH, help="Save the plan for apply.", **KEPT),
-    click.option(
-        "--check/--no-check", default=True, help="Whether the values must be as build-templates --check asks."
-    ),
+    click.option("--check/--no-check", default=True, help="Require values that pass build-templates --check."),
     json_option,
 )
 def plan(options: Options, change_sets: bool, check: bool) -> int:

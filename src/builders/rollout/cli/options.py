@@ -122,7 +122,7 @@ poll_option = click.option(
     **KEPT,
 )
 check_option = click.option(
-    "--check/--no-check", default=True, help="Whether templates and values must be clean, by build-templates --check."
+    "--check/--no-check", default=True, help="Require templates and values that pass build-templates --check."
 )
 
 GLOBAL_OPTIONS: list[click.Parameter] = [

@@ -118,8 +118,8 @@ class LayerRun:
         attached = sum(number for _, number in concurrently(self._clear_interfaces, there))
         if attached and now < self._clearing_until:
             self._context.observer.say(
-                f"{self.layer}: {counted_noun(attached, 'network interface')} of functions still there; Lambda takes "
-                "them down within 20 minutes, and the VPC is deleted then"
+                f"{self.layer}: {counted_noun(attached, 'network interface')} of functions still there; Lambda deletes "
+                "them within 20 minutes, and the VPC is deleted then"
             )
         return not attached or now >= self._clearing_until
 
@@ -370,7 +370,7 @@ class PlainLayerRun:
         stack = network_stack(self._context.desired, self.layer, target, outputs)
         if missing := stack.missing:
             raise RolloutError(
-                f"{self.layer} at {target} lacks {', '.join(missing)}, which no stack there puts out; "
+                f"{self.layer} at {target} lacks {', '.join(missing)}, an output of no stack there; "
                 "`rollout-stacksets status` shows which layers are deployed"
             )
         complete = dataclasses.replace(self._spec, parameters={target: stack.values})

@@ -143,7 +143,7 @@ class _Planner:
                 remedy = f"bring {name} to CREATE_COMPLETE or UPDATE_COMPLETE in its account, or delete it; then adopt"
                 self.refuse(layer, target, f"{name} is {stack.status}, and cannot be imported", remedy)
             elif hidden := no_echo_parameters(parse_template(stack.template)):
-                remedy = "take NoEcho out of the template (secrets belong into Secrets Manager), deploy it, then adopt"
+                remedy = "take NoEcho out of the template (secrets belong in Secrets Manager), deploy it, then adopt"
                 self.refuse(layer, target, f"NoEcho of {', '.join(hidden)} cannot be imported", remedy)
             elif instance and instance.stack_id != stack.id:
                 remedy = "take it out by `aws cloudformation delete-stack-instances --retain-stacks`, then adopt"

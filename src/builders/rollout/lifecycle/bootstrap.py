@@ -261,7 +261,7 @@ def _users(rollout: RolloutFile, reach: Reach, planned: PlannedStack) -> str:
     attached = networks.attached_accounts(reach(planned.stack.target), gateway)
     phases = {account: phase for phase in rollout.phases for account in rollout.accounts(phase)}
     if not attached:
-        return f"nobody is attached to {gateway}"
+        return f"nothing is attached to {gateway}"
     named = [f"{phases[account]} ({account})" if account in phases else account for account in attached]
     return f"attached to {gateway} now, with routes to on-premises: {name_list(named)}"
 
@@ -363,7 +363,7 @@ def _with_real_outputs(stack: PlainStack, earlier: Sequence[StackOutcome]) -> Pl
         made = [each for each in earlier if each.stack.layer == layer and output in each.outputs]
         near = [each for each in made if each.stack.target.region == stack.target.region]
         if not made:
-            raise RolloutError(f"{layer} puts out no {output}")
+            raise RolloutError(f"{layer} has no output {output}")
         return (near or made)[0].outputs[output]
 
     return replace(stack, values={name: with_outputs(value, output_of) for name, value in stack.values.items()})

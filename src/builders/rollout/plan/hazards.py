@@ -171,8 +171,8 @@ def _unread(layer: str) -> Hazard:
         layer,
         "unread",
         "stacks cannot be read, so that nobody knows what this does to them",
-        "let the plan role in (`rollout-stacksets doctor` says what is wrong), or detach accounts that left the phase "
-        "by `rollout-stacksets remove --account ACCOUNT`",
+        "give the plan role access (`rollout-stacksets doctor` says what is wrong), or detach accounts that left the "
+        "phase by `rollout-stacksets remove --account ACCOUNT`",
         acknowledgeable=True,
     )
 

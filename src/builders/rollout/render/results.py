@@ -234,7 +234,7 @@ def _repair(page: Page, view: DriftView) -> None:
     if resources:
         page.title("What to do")
         page.line("Keep the change: write it into the layer or its parameters, and apply.", indent=2)
-        page.line("Or take it back, in its account: StackSets repairs no drift, and an apply of the same template "
+        page.line("Or revert it, in its account: StackSets does not revert drift, and an apply of the same template "
                   "changes nothing. A drift-aware change set of the stack does, with the present value of each of its "
                   "parameters (ParameterKey=NAME,UsePreviousValue=true):", indent=2)  # fmt: skip
         region = resources[0].target.region

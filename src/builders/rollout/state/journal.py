@@ -280,7 +280,7 @@ class Journal:
         hold = before.hold
         if hold and hold.owner != owner and hold.holds(now):
             raise RolloutError(
-                f"{hold.by} holds {self._folder.phase} since {hold.began}, to plan and agree to "
+                f"{hold.by} has held {self._folder.phase} since {hold.began}, to plan and agree to "
                 f"{hold.command.value}: wait until that is over; if nobody is there any more, it ends at {hold.until}"
             )
         return before
