@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from builders.migration.databases import Database
-from builders.migration.schema import moments, programs, schema, schema_plan
+from builders.migration.schema import entries, moments, programs, schema
 from builders.migration.schema.schema import SchemaOutcome
 from builders.migration.schema.schema_plan import Users
 from builders.migration.verify import structure
@@ -213,7 +213,7 @@ def harden(target: Database, *several: moments.Moment) -> None:
 def compared(database: Database) -> dict[str, str]:
     """The definitions of a side by their names, without rights of DMS and of migrate-database."""
     carried = {"app", "s16_group", "s16_clerk", "s16 Odd"}
-    found = {str(each): schema_plan.words(each, carried) for each in programs.definitions(database, ["payments"])}
+    found = {str(each): entries.words(each, carried) for each in programs.definitions(database, ["payments"])}
     return {name: said for name, said in found.items() if said}
 
 

@@ -12,7 +12,7 @@ from builders.errors import MigrationError
 from builders.migration import marker
 from builders.migration.databases import Database
 from builders.migration.journal import Journal
-from builders.migration.schema import moments, programs, schema, schema_plan
+from builders.migration.schema import entries, moments, programs, schema
 from builders.migration.schema.schema import SchemaOutcome
 from builders.migration.schema.schema_plan import Users
 
@@ -283,7 +283,7 @@ def _ending(number: int) -> Any:
 
 
 def _words(database: Database, carried: set[str]) -> dict[str, str]:
-    found = {str(each): schema_plan.words(each, carried) for each in programs.definitions(database, ["payments"])}
+    found = {str(each): entries.words(each, carried) for each in programs.definitions(database, ["payments"])}
     return {name: said for name, said in found.items() if said}
 
 

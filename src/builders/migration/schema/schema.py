@@ -1,10 +1,5 @@
 """`migrate-database schema`: definitions of the source made in the target, each kept for its own moment.
 
-    schema_plan.py   both sides read, and the steps between them
-    programs.py      pg_dump and pg_restore
-    roles.py         the application's roles
-    moments.py       what is made later, and what is taken off meanwhile
-
 Needs on the source LOGIN, CONNECT, USAGE on the schemas, SELECT on tables and sequences, CREATE on the database for the
 marker, and for passwords SELECT on pg_authid; on the target the master user. It can be run again at any time before the
 cut-over: what is there stays, and what differs is named.
@@ -25,10 +20,11 @@ from builders.migration import journal
 from builders.migration.databases import LOCK_SECONDS, LOCK_WAITS, Database, sqlstate
 from builders.migration.journal import Journal
 from builders.migration.phase import Phase, PhaseOptions
-from builders.migration.schema import moments, passwords, programs, roles, schema_plan
+from builders.migration.schema import entries, moments, passwords, programs, roles, schema_plan
+from builders.migration.schema.entries import SchemaStep
 from builders.migration.schema.moments import Say
 from builders.migration.schema.passwords import Passwords
-from builders.migration.schema.schema_plan import Noted, Plan, SchemaStep, Users
+from builders.migration.schema.schema_plan import Noted, Plan, Users
 from builders.terminal import BAD, WARN
 from builders.text import printable
 
@@ -176,7 +172,7 @@ def _remember_carried(planned: Plan, target: Database) -> None:
     with target.transaction():
         for row in moments.kept(target, "before_load"):
             entry = there.get((row.kind, row.object))
-            now = schema_plan.words(entry, carried) if entry else None
+            now = entries.words(entry, carried) if entry else None
             if row.source and row.is_done and now != row.carried:
                 moments.keep(target, replace(row, carried=now))
 
