@@ -179,6 +179,25 @@ def test_every_hazard_of_the_schema_is_named_and_nothing_else(report: CheckRepor
     assert sorted(named(report)) == sorted(expected)
 
 
+def test_what_schema_takes_off_is_nobody_elses_to_do(report: CheckReport) -> None:
+    found = named(report)
+    names = "large-check:odd.large.titled", "domain-not-null:odd.large.story", "large-not-null:odd.large.body"
+    assert {found[name].severity for name in names} == {Severity.STEP}
+
+
+def test_a_domain_of_a_schema_that_is_not_carried_stays_somebodys_to_do(both: Pair) -> None:
+    both.administer("source", "CREATE DOMAIN public.tale AS text NOT NULL",
+                    "CREATE TABLE odd.tales (id int PRIMARY KEY, tale public.tale)",
+                    "GRANT SELECT ON odd.tales TO ferry_source")  # fmt: skip
+    try:
+        with both.database("source") as source:
+            found = named(check(source, None, options()))["domain-not-null:odd.tales.tale"]
+    finally:
+        both.administer("source", "DROP TABLE odd.tales", "DROP DOMAIN public.tale")
+    assert found.severity is Severity.BLOCKS
+    assert found.remedy.startswith("ALTER DOMAIN public.tale DROP NOT NULL;")
+
+
 def test_every_finding_says_what_happens_and_what_to_do(report: CheckReport) -> None:
     assert [each.name for each in report.findings if not each.happens or not each.remedy] == []
 

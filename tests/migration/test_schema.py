@@ -36,6 +36,10 @@ CREATE TABLE payments.audit (id serial PRIMARY KEY, what text NOT NULL);
 CREATE FUNCTION payments.log() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN INSERT INTO payments.audit (what) VALUES (tg_op); RETURN new; END $$;
 CREATE TRIGGER logged AFTER INSERT ON payments.ledger FOR EACH ROW EXECUTE FUNCTION payments.log();
+CREATE DOMAIN payments.words AS text CONSTRAINT there CHECK (VALUE IS NOT NULL);
+CREATE DOMAIN payments.told AS payments.words NOT NULL;
+CREATE DOMAIN payments.short AS varchar(9) CONSTRAINT filled CHECK (VALUE <> '');
+CREATE TABLE payments.sayings (id int PRIMARY KEY, one payments.words, other payments.told, code payments.short);
 CREATE TABLE payments.counters (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, n int, twice int GENERATED ALWAYS AS (n * 2) STORED
 );
@@ -165,6 +169,10 @@ def test_dms_inserts_large_values_as_null_first_and_identities_as_they_are(carri
     with psycopg.connect(**both.login("target", DMS_USER).parameters(), autocommit=True) as dms:
         dms.execute("INSERT INTO payments.account (id, email, name, note, tags) VALUES (2, NULL, NULL, NULL, NULL)")
         dms.execute("UPDATE payments.account SET email = 'e', name = 'n', note = '{}', tags = '{}' WHERE id = 2")
+        dms.execute("INSERT INTO payments.sayings (id, one, other) VALUES (1, NULL, NULL)")
+        dms.execute("UPDATE payments.sayings SET one = 'one', other = 'other'")
+        with pytest.raises(psycopg.errors.CheckViolation):
+            dms.execute("UPDATE payments.sayings SET code = ''")
         dms.execute("INSERT INTO payments.counters (id, n) VALUES (7, 1)")
         dms.execute("INSERT INTO payments.events VALUES (1, '2026-05-05', NULL)")
         dms.execute("INSERT INTO payments.tenants VALUES (1)")

@@ -216,11 +216,10 @@ _VALUES = (
         WHERE large AND attnotnull AND NOT in_key AND generated = '' AND relkind = 'r'""",
     ),
     Hazard(
-        "large-check", Severity.BLOCKS, "A CHECK does not let a large value be NULL",
+        "large-check", Severity.STEP, "A CHECK does not let a large value be NULL",
         "DMS writes a row with NULL in its large values first, which {definition} refuses (23514)",
-        "ALTER TABLE {table_name} DROP CONSTRAINT {constraint_name}; -- on the target, until the cut-over", NULL_PAGE,
-        r"""SELECT c.table_name || '.' || quote_ident(k.conname) AS object, min(c.table_name) AS table_name,
-          quote_ident(k.conname) AS constraint_name, pg_get_constraintdef(k.oid) AS definition
+        "`schema` leaves it off on the target, and the cut-over puts it on", NULL_PAGE,
+        r"""SELECT c.table_name || '.' || quote_ident(k.conname) AS object, pg_get_constraintdef(k.oid) AS definition
         FROM carried c JOIN pg_constraint k ON k.conrelid = c.table_oid AND k.contype = 'c' AND c.attnum = ANY
         (k.conkey)
         WHERE c.large AND c.relkind = 'r' AND pg_get_constraintdef(k.oid)
@@ -228,10 +227,15 @@ _VALUES = (
         GROUP BY c.table_name, k.conname, k.oid""",
     ),
     Hazard(
-        "domain-not-null", Severity.BLOCKS, "A large value has a domain that refuses NULL",
+        "domain-not-null", Severity.STEP, "A large value has a domain that refuses NULL",
         "DMS writes a row with NULL in {column_name} first, which the domain {type} refuses (23502)",
-        "ALTER DOMAIN {type} DROP NOT NULL; -- on the target, until the cut-over", NULL_PAGE,
-        f"""SELECT {_COLUMN} FROM carried c JOIN pg_type y ON y.oid = c.atttypid AND y.typtype = 'd'
+        "`schema` leaves that off on the target, and the cut-over puts it on", NULL_PAGE,
+        # A domain of a schema that is not carried is on the target as somebody made it there.
+        f"""SELECT {_COLUMN}, CASE WHEN is_outside THEN 'blocks' END AS severity, CASE WHEN is_outside
+          THEN 'ALTER DOMAIN ' || type || ' DROP NOT NULL; -- on the target, until the cut-over' END AS remedy
+        FROM carried c JOIN pg_type y ON y.oid = c.atttypid AND y.typtype = 'd'
+        JOIN LATERAL (SELECT n.nspname <> ALL (%(schemas)s::text[]) AS is_outside FROM pg_namespace n
+          WHERE n.oid = y.typnamespace) AS o ON true
         WHERE c.large AND c.relkind = 'r' AND (y.typnotnull OR EXISTS (SELECT FROM pg_constraint k
           WHERE k.contypid = y.oid AND pg_get_constraintdef(k.oid) ~* 'is not null'))""",
     ),

@@ -18,7 +18,7 @@ from psycopg import sql
 
 from builders import naming
 from builders.migration.databases import Database, Side
-from builders.migration.definitions import Table, tables
+from builders.migration.definitions import BASE_TYPES, LARGE, Table, tables
 
 STATE = naming.STATE_SCHEMA
 """The schema in the target with what a migration remembers; it is never replicated."""
@@ -74,13 +74,17 @@ FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid JOIN pg_namespace n O
 WHERE n.nspname = ANY (%s) AND c.contype = 'c' AND c.coninhcount = 0 AND c.conkey IS NOT NULL
 ORDER BY 1, 2
 """
-_DOMAINS = """
-SELECT n.nspname::text, t.typname::text FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
-JOIN pg_type b ON b.oid = t.typbasetype
-WHERE n.nspname = ANY (%s) AND t.typtype = 'd' AND t.typnotnull AND (b.typcategory = 'A'
-  OR b.typname IN ('text', 'bytea', 'json', 'jsonb', 'xml', 'citext', 'hstore')
-  OR (b.typname = 'varchar' AND t.typtypmod = -1))
-ORDER BY 1, 2
+# Of a domain over a domain the base type below both counts.
+_LARGE_DOMAINS = f"""
+WITH RECURSIVE {BASE_TYPES}
+SELECT n.nspname, t.typname, t.oid, t.typnotnull FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+JOIN base_types d ON d.type = t.oid JOIN pg_type b ON b.oid = d.base, (VALUES (-1)) AS a (atttypmod)
+WHERE n.nspname = ANY (%s) AND t.typtype = 'd' AND {LARGE}
+"""
+_DOMAINS = f"SELECT nspname::text, typname::text FROM ({_LARGE_DOMAINS}) AS d WHERE typnotnull ORDER BY 1, 2"
+_DOMAIN_CHECKS = f"""
+SELECT d.nspname::text, d.typname::text, c.conname::text, pg_get_constraintdef(c.oid), c.convalidated
+FROM ({_LARGE_DOMAINS}) AS d JOIN pg_constraint c ON c.contypid = d.oid AND c.contype = 'c' ORDER BY 1, 2, 3
 """
 _COLUMN_NUMBERS = "SELECT attname::text, attnum::int FROM pg_attribute WHERE attrelid = %s::int8::oid AND attnum > 0"
 
@@ -270,13 +274,16 @@ def softenings(database: Database, schemas: Sequence[str], *, inherited: bool = 
         checked: Table | None = names.get(oid)
         large = {column.name for column in checked.columns if column.large} if checked else set()
         if checked and large & _column_names(database, oid, columns):
-            yield _check(database.side, checked, name, definition, is_valid, numbers)
+            yield _check(database.side, "TABLE", checked.sql, str(checked), (name, definition, is_valid), numbers)
     for schema, name in database.run(_DOMAINS, (list(schemas),)):
         domain = sql.Identifier(schema, name)
         undo, statement = (_text("ALTER DOMAIN {} {} NOT NULL", domain, sql.SQL(word)) for word in ("DROP", "SET"))
         # It reads every table with such a column, so it waits until after the opening.
         yield (Kept(database.side, "opened", "DOMAIN NOT NULL", f"{schema}.{name}", statement, undo,
                     position=next(numbers)),)  # fmt: skip
+    for schema, name, *constraint in database.run(_DOMAIN_CHECKS, (list(schemas),)):
+        domain, (check, definition, is_valid) = sql.Identifier(schema, name), constraint
+        yield _check(database.side, "DOMAIN", domain, f"{schema}.{name}", (check, definition, is_valid), numbers)
 
 
 def _columns(side: Side, table: Table, numbers: Iterator[int], inherited: bool) -> Iterator[tuple[Kept, ...]]:
@@ -307,23 +314,25 @@ def _columns(side: Side, table: Table, numbers: Iterator[int], inherited: bool) 
 
 
 def _check(
-    side: Side, table: Table, name: str, definition: str, is_valid: bool, numbers: Iterator[int]
-) -> tuple[Kept, ...]:
-    names = table.sql, sql.Identifier(name)
-    named = f"{table} {name}"
+    side: Side, kind: Literal["TABLE", "DOMAIN"], of: sql.Composable, named: str, constraint: tuple[str, str, bool],
+    numbers: Iterator[int],
+) -> tuple[Kept, ...]:  # fmt: skip
+    """The CHECK of a table or domain: name, definition, and whether it is valid."""
+    name, definition, is_valid = constraint
+    names = sql.SQL(kind), of, sql.Identifier(name)
     later = definition if definition.endswith(" NOT VALID") else f"{definition} NOT VALID"
     softened = Kept(
         side,
         "cutover",
-        "CHECK",
-        named,
-        _text("ALTER TABLE {} ADD CONSTRAINT {} ", *names) + later,
-        _text("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}", *names),
+        "CHECK" if kind == "TABLE" else "DOMAIN CHECK",
+        f"{named} {name}",
+        _text("ALTER {} {} ADD CONSTRAINT {} ", *names) + later,
+        _text("ALTER {} {} DROP CONSTRAINT IF EXISTS {}", *names),
         position=next(numbers),
     )
     if not is_valid:
         return (softened,)
-    validated = Kept(side, "opened", "VALIDATE", named, _text("ALTER TABLE {} VALIDATE CONSTRAINT {}", *names),
+    validated = Kept(side, "opened", "VALIDATE", f"{named} {name}", _text("ALTER {} {} VALIDATE CONSTRAINT {}", *names),
                      position=next(numbers))  # fmt: skip
     return softened, validated
 
