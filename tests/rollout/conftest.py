@@ -19,7 +19,7 @@ from builders.aws import change_sets
 from builders.aws.calls import Access, ApiCall, ApiCalls, CallObserver, Moment
 from builders.aws.limiter import Limiter
 from builders.cloud.process import Cloud
-from builders.rollout.aws import Client
+from builders.rollout.client import Client
 from builders.rollout.lifecycle.bootstrap import StackOutcome, deploy_planned, plan_bootstrap
 from builders.rollout.model import DesiredState, Operation, Permissions, Preferences, StackSetSpec, Target, Values
 from builders.rollout.phase import PhaseConnection

@@ -20,7 +20,7 @@ from builders.aws.calls import Access, ApiCalls, Role, Session
 from builders.aws.errors import AccessDenied, Conflict, NotFound, StackSetNotFound, Throttled
 from builders.aws.limiter import Api, Limiter
 from builders.errors import RolloutError
-from builders.rollout.aws import Client
+from builders.rollout.client import Client
 from builders.rollout.executor.context import Clock
 from builders.rollout.model import Permissions, Target
 

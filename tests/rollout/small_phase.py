@@ -14,7 +14,7 @@ from cloud.stacksets.conftest import ACTIVE
 
 from builders import naming
 from builders.aws.calls import CallObserver
-from builders.rollout.aws import Client
+from builders.rollout.client import Client
 from builders.rollout.executor.context import Clock, Observer, PollInterval, Report, RunServices
 from builders.rollout.executor.executor import begin_run, run_to_desired, take_over_run
 from builders.rollout.model import (

@@ -15,7 +15,7 @@ from warm import running
 from builders.cloud.process import Cloud
 from builders.errors import RolloutError
 from builders.layer_templates import Template, read_templates
-from builders.rollout.aws import Client
+from builders.rollout.client import Client
 from builders.rollout.config.loading import load_rollout_file
 from builders.rollout.config.schema import RolloutFile
 from builders.rollout.lifecycle.bootstrap import StackOutcome, StackState

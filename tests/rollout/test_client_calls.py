@@ -21,7 +21,7 @@ from builders.aws.errors import Unreachable
 from builders.aws.limiter import Limiter
 from builders.cloud.process import Cloud
 from builders.errors import RolloutError
-from builders.rollout.aws import Client
+from builders.rollout.client import Client
 from builders.rollout.model import Permissions, Target
 from builders.rollout.plan.calls import Action
 
@@ -71,7 +71,7 @@ def test_keys_are_never_shown() -> None:
 
 
 def test_whoever_only_names_the_client_loads_no_boto3() -> None:
-    program = "import sys, builders.rollout.aws, builders.rollout.state.store; print('boto3' in sys.modules)"
+    program = "import sys, builders.rollout.client, builders.rollout.state.store; print('boto3' in sys.modules)"
     finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert finished.stdout == "False\n"
 

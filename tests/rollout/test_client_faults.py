@@ -27,7 +27,7 @@ from builders.aws.errors import (
 )
 from builders.aws.limiter import Limiter
 from builders.errors import RolloutError
-from builders.rollout.aws import Client
+from builders.rollout.client import Client
 from builders.rollout.model import Permissions, Target
 from builders.rollout.plan.calls import Action
 

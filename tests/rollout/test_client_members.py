@@ -15,7 +15,7 @@ from builders.aws.errors import AccessDenied
 from builders.aws.objects import Objects
 from builders.aws.resources import Alarm, alarms
 from builders.errors import RolloutError
-from builders.rollout.aws import Client
+from builders.rollout.client import Client
 from builders.rollout.executor.current_state import read_stacks
 from builders.rollout.model import DeployedStack, Target
 

@@ -12,7 +12,7 @@ from cloud.conftest import Account
 from builders.aws import change_sets, stacks
 from builders.aws.stacks import FEW, TEMPLATE_TAG
 from builders.errors import RolloutError
-from builders.rollout.aws import Client
+from builders.rollout.client import Client
 from builders.rollout.model import Target
 from builders.template_bodies import digest
 

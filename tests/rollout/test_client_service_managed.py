@@ -11,7 +11,7 @@ from cloud.stacksets.organization import Organization
 
 from builders.aws.errors import Refused
 from builders.cloud.process import Cloud
-from builders.rollout.aws import Client
+from builders.rollout.client import Client
 from builders.rollout.model import Permissions, Target
 from builders.rollout.plan.calls import Action
 

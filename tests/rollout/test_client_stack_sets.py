@@ -17,9 +17,10 @@ from builders.aws.errors import (
     StaleRequest,
 )
 from builders.errors import RolloutError
-from builders.rollout.aws import Client, DriftedProperty
+from builders.rollout.client import Client
 from builders.rollout.model import ConcurrencyMode, Permissions, Preferences, Status, Target
 from builders.rollout.plan.calls import Action
+from builders.rollout.stack_sets import DriftedProperty
 
 from .conftest import Administrator, Rollout, spec, template
 

@@ -25,9 +25,9 @@ from builders.aws.calls import Access, ApiCalls
 from builders.cloud.clients import account_client
 from builders.cloud.process import Cloud
 from builders.layer_templates import read_templates
-from builders.rollout.aws import Client
 from builders.rollout.checks import permissions
 from builders.rollout.checks.findings import CheckedPhase
+from builders.rollout.client import Client
 from builders.rollout.config.loading import load_rollout_file
 from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.model import Permissions

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from builders.errors import RolloutError
-from builders.rollout.aws import DriftedProperty
 from builders.rollout.checks.drift import DriftOptions, DriftView, differing_sections, run_drift
 from builders.rollout.model import DeployedStack, Instance, StackSet, Status, Target
+from builders.rollout.stack_sets import DriftedProperty
 
 from .conftest import PLAN_ROLE, Administrator
 from .small_phase import LAYERS, QUICK, SmallPhase, body, layer_set

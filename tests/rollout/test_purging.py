@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from builders.rollout.aws import Client
+from builders.rollout.client import Client
 from builders.rollout.lifecycle.retained import (
     PurgeStatus,
     RetainedList,

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from rich.cells import cell_len
 
-from builders.rollout.aws import DriftedProperty
 from builders.rollout.checks.drift import DriftView
 from builders.rollout.checks.outputs import OutputsView, Written
 from builders.rollout.checks.status import AccountRelease, InstanceStatus, InstanceView, StatusView
@@ -20,6 +19,7 @@ from builders.rollout.executor.context import Failure, Report
 from builders.rollout.lifecycle.bootstrap import StackOutcome, StackState
 from builders.rollout.model import Instance, Operation, Status, Target
 from builders.rollout.render import results, status
+from builders.rollout.stack_sets import DriftedProperty
 from builders.rollout.state.journal import Command, Hold, Run, RunStatus
 from builders.template_bodies import PlainStack
 from rollout.goldens import compare, shown

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from builders.errors import RolloutError
-from builders.rollout.aws import Client
+from builders.rollout.client import Client
 from builders.rollout.model import DesiredState, Permissions, PlainStackSpec, Preferences, StackSetSpec, Target, Wave
 from builders.rollout.state.journal import Command, Run
 from builders.rollout.state.releases import Release, _release

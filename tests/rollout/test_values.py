@@ -14,8 +14,8 @@ import pytest
 from builders.building import environment_check
 from builders.errors import RolloutFileError
 from builders.layer_templates import Template, read_templates
-from builders.rollout.aws import Client
 from builders.rollout.checks.values import PhaseValues, address_mistakes, require_sound, unconnected
+from builders.rollout.client import Client
 from builders.rollout.config.loading import load_rollout_file
 from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.phase import PhaseConnection

@@ -18,8 +18,8 @@ from builders.aws.calls import Access, ApiCalls, CallObserver
 from builders.cloud.rds import guard
 from builders.command_line import INTERRUPTED
 from builders.rehearsal.cloud import RehearsalCloud
-from builders.rollout.aws import Client
 from builders.rollout.cli import main
+from builders.rollout.client import Client
 from builders.rollout.phase import phase_client
 
 ERROR = "rollout-stacksets: "

@@ -13,7 +13,7 @@ from builders.aws.calls import ApiCalls, attempted
 from builders.aws.errors import RoleNotAssumed
 from builders.errors import RolloutError, RolloutFileError, UsageError
 from builders.layer_templates import Template, read_templates
-from builders.rollout.aws import Client
+from builders.rollout.client import Client
 from builders.rollout.config import desired_state, loading, parameters, schema
 from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.executor.current_state import read_current_state

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from builders.aws.calls import attempted
 from builders.aws.change_sets import ResourceChange, preview
 from builders.errors import RolloutError
-from builders.rollout.aws import Client
+from builders.rollout.client import Client
 from builders.rollout.model import CurrentState, DesiredState, LayerTarget, Target
 from builders.rollout.plan.changes import ChangeKind
 from builders.rollout.plan.plan import Group, Plan, joined_values

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from builders.aws.calls import concurrently
 from builders.errors import RolloutError, UsageError
 from builders.resource_types import value_at
-from builders.rollout.aws import Client, DriftedProperty, InstanceResult
+from builders.rollout.client import Client
 from builders.rollout.executor.context import Clock, PollInterval
 from builders.rollout.executor.current_state import read_set, read_stacks
 from builders.rollout.executor.operations import PolledOperation, Poller
@@ -32,6 +32,7 @@ from builders.rollout.model import (
     Values,
 )
 from builders.rollout.plan.calls import Action, Call
+from builders.rollout.stack_sets import DriftedProperty, InstanceResult
 from builders.rollout.state.store import OverrideCache
 from builders.stack_diff.comparison import differing_parameters
 from builders.stack_diff.effects import differing_properties

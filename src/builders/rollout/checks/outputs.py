@@ -11,7 +11,7 @@ from builders import naming, outputs
 from builders.aws.calls import attempted
 from builders.aws.stacks import outputs as read_outputs, standing
 from builders.errors import RolloutError
-from builders.rollout.aws import Client
+from builders.rollout.client import Client
 from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.model import DesiredState, LayerTarget, Target, Values
 from builders.rollout.phase import ADMINISTRATION, ARTIFACTS, SHARED_NETWORK

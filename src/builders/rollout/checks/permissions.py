@@ -11,8 +11,8 @@ from builders.aws.errors import AccessDenied, Refused, RoleNotAssumed
 from builders.aws.resources import IamRole, denied_actions, iam_role
 from builders.evaluate import partition_of
 from builders.policy_documents import statements, trusts_role, trusts_service, wants_external_id
-from builders.rollout.aws import MAKE_DEPLOY_ROLE
 from builders.rollout.checks.findings import CheckedPhase, Finding, Severity
+from builders.rollout.client import MAKE_DEPLOY_ROLE
 from builders.rollout.config.parameters import TargetGroup
 from builders.rollout.model import Target
 from builders.text import name_list

@@ -15,7 +15,7 @@ from builders.aws import stacks
 from builders.aws.calls import concurrently
 from builders.aws.errors import StackSetNotFound
 from builders.errors import RolloutError, RolloutFileError
-from builders.rollout.aws import Client
+from builders.rollout.client import Client
 from builders.rollout.config import parameters
 from builders.rollout.config.schema import RolloutFile
 from builders.rollout.model import DesiredState, Instance, Operation, Status, Target, grouped

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from builders.rollout.aws import Client
+from builders.rollout.client import Client
 from builders.rollout.model import DesiredState, Operation, Target, grouped
 from builders.rollout.plan.calls import Call
 from builders.rollout.state.store import OverrideCache, Store

@@ -14,10 +14,11 @@ from builders import naming
 from builders.aws import resources, stacks
 from builders.aws.calls import attempted, concurrently
 from builders.errors import RolloutError
-from builders.rollout.aws import Client, StackSets
+from builders.rollout.client import Client
 from builders.rollout.executor.context import Report
 from builders.rollout.model import CurrentState, DeployedStack, DesiredState, LayerTarget, StackSet, Status, Target
 from builders.rollout.plan.schedule import stacks_to_read
+from builders.rollout.stack_sets import StackSets
 from builders.rollout.state.store import OverrideCache
 
 

@@ -18,7 +18,7 @@ from uuid import uuid4
 from builders.aws.errors import StackSetNotFound
 from builders.aws.resources import alarms
 from builders.errors import RolloutError
-from builders.rollout.aws import Client
+from builders.rollout.client import Client
 from builders.rollout.executor.context import Context, Failure, Report, RunServices, held_back
 from builders.rollout.executor.current_state import read_current_state, read_set
 from builders.rollout.executor.layers import MOST_RUNNING, LayerRun, PlainLayerRun

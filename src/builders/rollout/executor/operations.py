@@ -17,10 +17,10 @@ from dataclasses import dataclass
 
 from builders.aws import errors
 from builders.errors import RolloutError
-from builders.rollout.aws import StackSets
 from builders.rollout.executor.context import Clock, Context, PollInterval
 from builders.rollout.model import Operation, Preferences, Status, Target
 from builders.rollout.plan.calls import Action, Call
+from builders.rollout.stack_sets import StackSets
 from builders.rollout.state.journal import Entry, EntryState
 
 MOST_NOT_FOUND = 10

@@ -12,10 +12,10 @@ from collections.abc import Callable, Collection
 from builders import naming
 from builders.aws.errors import StackSetNotFound
 from builders.errors import RolloutError
-from builders.rollout.aws import StackSets
 from builders.rollout.executor.operations import IMMEDIATE
 from builders.rollout.model import DesiredState
 from builders.rollout.plan.calls import Action, Call, leads_to
+from builders.rollout.stack_sets import StackSets
 from builders.rollout.state.journal import Command, EntryState, Run
 from builders.text import name_list
 

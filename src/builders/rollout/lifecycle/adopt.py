@@ -21,7 +21,7 @@ from builders.aws import stacks
 from builders.aws.calls import attempted
 from builders.errors import RolloutError
 from builders.evaluate import no_echo_parameters
-from builders.rollout.aws import Client
+from builders.rollout.client import Client
 from builders.rollout.config.desired_state import package_keys
 from builders.rollout.model import CurrentState, DeployedStack, DesiredState, LayerTarget, StackSetSpec, Target, Values
 from builders.rollout.plan.calls import Action, Call, rectangles

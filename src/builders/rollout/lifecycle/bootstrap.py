@@ -23,7 +23,7 @@ from builders.aws.errors import Refused, RoleNotAssumed, Unreachable
 from builders.errors import RolloutError
 from builders.evaluate import known_by_name, named_outputs, with_outputs
 from builders.layer_templates import read_template
-from builders.rollout.aws import MAKE_DEPLOY_ROLE, Client
+from builders.rollout.client import MAKE_DEPLOY_ROLE, Client
 from builders.rollout.config.desired_state import bootstrap_stacks, desired_state
 from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.config.schema import RolloutFile

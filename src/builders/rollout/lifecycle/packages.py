@@ -18,7 +18,7 @@ from builders.aws.objects import Objects, StoredObject
 from builders.building.packages import PACKAGES_DIR, WHEELS_DIR, publish, trusted
 from builders.errors import RolloutError
 from builders.naming import ARTIFACTS_BUCKET, PACKAGE_KEY, package_version
-from builders.rollout.aws import Client
+from builders.rollout.client import Client
 from builders.rollout.model import CurrentState, DesiredState, StackSet, StackSetSpec, Target, Values, grouped
 from builders.text import name_list
 

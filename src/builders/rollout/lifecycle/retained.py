@@ -20,7 +20,7 @@ from builders.aws.calls import attempted, concurrently
 from builders.aws.errors import NotFound
 from builders.aws.stacks import StackResource
 from builders.errors import EvaluationError, RolloutError
-from builders.rollout.aws import Client
+from builders.rollout.client import Client
 from builders.rollout.model import LayerTarget, StackSet, Target, grouped
 from builders.rollout.state.serialization import Folder
 from builders.template_bodies import deletion_policy, parse_template

@@ -13,7 +13,7 @@ from builders.aws import stacks
 from builders.aws.errors import Refused
 from builders.errors import RolloutError, UsageError
 from builders.naming import PACKAGE_KEY, package_version
-from builders.rollout.aws import Client
+from builders.rollout.client import Client
 from builders.rollout.executor.proof import is_deployed, require_own
 from builders.rollout.model import CurrentState, DesiredState, StackSet, StackSetSpec, Status, Target, Values
 from builders.rollout.phase import Phase

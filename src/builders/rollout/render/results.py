@@ -10,7 +10,6 @@ from pydantic import TypeAdapter
 
 from builders import advice
 from builders.page import Page, shortlist, target_list
-from builders.rollout.aws import DriftedProperty
 from builders.rollout.checks.drift import STACK, DriftView
 from builders.rollout.checks.findings import Diagnosis, Severity
 from builders.rollout.checks.outputs import OutputsView
@@ -18,6 +17,7 @@ from builders.rollout.executor.context import Failure, Report
 from builders.rollout.lifecycle.bootstrap import StackOutcome
 from builders.rollout.lifecycle.retained import PurgeResult
 from builders.rollout.model import Target, grouped
+from builders.rollout.stack_sets import DriftedProperty
 from builders.rollout.state.journal import Command
 from builders.terminal import BAD, FAINT, GOOD, STRONG, WARN
 from builders.text import counted_noun, name_list

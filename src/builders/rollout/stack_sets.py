@@ -1,7 +1,7 @@
-"""Calls of AWS that a rollout alone makes, by `builders.aws`: StackSets, and a client that reaches a phase's accounts.
+"""Calls of the StackSets API.
 
-Every request of StackSets carries CallAs. Source: CloudFormation API reference, of each operation;
-StackSetOperationPreferences; DeploymentTargets.
+Every request carries CallAs. Source: CloudFormation API reference, of each operation; StackSetOperationPreferences;
+DeploymentTargets.
 """
 
 from __future__ import annotations
@@ -10,15 +10,13 @@ import contextlib
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from builders import naming
 from builders.aws import stacks
-from builders.aws.accounts import Organizations
-from builders.aws.calls import ApiCalls, Role, Session
+from builders.aws.calls import ApiCalls
 from builders.aws.errors import NotFound, Refused, StackSetNotFound
-from builders.aws.objects import Objects
 from builders.errors import RolloutError
 from builders.rollout.model import (
     DesiredState,
@@ -324,53 +322,3 @@ def _bare(value: str) -> str:
     with contextlib.suppress(ValueError):
         return json.dumps(json.loads(value))
     return value
-
-
-MAKE_DEPLOY_ROLE = "make it as in docs/bootstrap.md, The deploy role, or name another as deploy_role"
-"""The remedy where `Client.deploying` has no role."""
-
-
-class Client:
-    """One attribute for each service, or part of one. Safe for threads; nothing is asked before it must be.
-
-    `plan_role` is the role that reads, which the layer `account` makes; `deploy_role` gives the name of the role that
-    deploys plain stacks in an account.
-    """
-
-    def __init__(
-        self, calls: ApiCalls, permissions: Permissions, phase: str, suffix: str, deploy_role: Callable[[str], str]
-    ) -> None:
-        self.calls = calls
-        self.plan_role = naming.with_suffix(naming.PLAN_ROLE, suffix)
-        self._external_id = naming.external_id(phase)
-        self.deploy_role = deploy_role
-        self.sets = StackSets(calls, permissions)
-        self.organizations = Organizations(calls.session())
-
-    def reading(self, target: Target) -> Session:
-        """Read stacks, alarms and tasks of the phase: through the plan role, in every account alike."""
-        return self.calls.session(target.region, Role(target.account, self.plan_role, self._external_id))
-
-    def reading_shared(self, target: Target) -> Session:
-        """Read what is not in a stack set: through the plan role, too, but for the caller's own account."""
-        own = target.account == self.calls.account()
-        return self.calls.session(target.region) if own else self.reading(target)
-
-    def looking(self, target: Target) -> Session:
-        """Read what bootstrap would change: as `reading_shared`, or by the deploy role where no plan role is yet."""
-        session = self.reading_shared(target)
-        return session if session.answers() else self.deploying(target)
-
-    def deploying(self, target: Target, with_external_id: bool = False) -> Session:
-        """Deploy plain stacks, and delete what stacks leave: through the account's deploy role; not in our own account.
-
-        Only a check that looks for the reason of a refusal hands over the phase's external id.
-        """
-        if target.account == self.calls.account():
-            return self.calls.session(target.region)
-        external_id = self._external_id if with_external_id else ""
-        return self.calls.session(target.region, Role(target.account, self.deploy_role(target.account), external_id))
-
-    def objects(self, region: str) -> Objects:
-        """The administrator's buckets in a region."""
-        return Objects(self.calls.session(region))
