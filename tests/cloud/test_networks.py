@@ -120,6 +120,11 @@ def test_network_acls_with_entries_and_associations_are_seen_by_the_api(account:
             "Properties": {"NetworkAclId": {"Ref": "Acl"}, "RuleNumber": 100, "Protocol": 6, "RuleAction": "allow",
                            "Egress": True, "CidrBlock": "10.0.0.0/16", "PortRange": {"From": 443, "To": 443}},
         },
+        "TooLarge": {
+            "Type": "AWS::EC2::NetworkAclEntry",
+            "Properties": {"NetworkAclId": {"Ref": "Acl"}, "RuleNumber": 110, "Protocol": 1, "RuleAction": "allow",
+                           "Egress": True, "CidrBlock": "10.0.0.0/16", "Icmp": {"Type": 3, "Code": 4}},
+        },
         "Association": {
             "Type": "AWS::EC2::SubnetNetworkAclAssociation",
             "Properties": {"NetworkAclId": {"Ref": "Acl"}, "SubnetId": {"Ref": "SubnetA"}},
@@ -130,7 +135,10 @@ def test_network_acls_with_entries_and_associations_are_seen_by_the_api(account:
     (seen,) = api.describe_network_acls(NetworkAclIds=[account.physical_id("Acl")])["NetworkAcls"]
     assert [each["SubnetId"] for each in seen["Associations"]] == [account.physical_id("SubnetA")]
     allowed = [entry for entry in seen["Entries"] if entry["RuleAction"] == "allow"]
-    assert [(entry["Egress"], entry["PortRange"]) for entry in allowed] == [(True, {"From": 443, "To": 443})]
+    assert [(entry["Egress"], entry.get("PortRange") or entry["IcmpTypeCode"]) for entry in allowed] == [
+        (True, {"From": 443, "To": 443}),
+        (True, {"Type": 3, "Code": 4}),
+    ]
 
 
 def test_a_flow_log_is_seen_by_the_api(account: Account, vpc: Template) -> None:

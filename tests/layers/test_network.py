@@ -269,6 +269,16 @@ def test_the_network_acl_stays_within_the_default_quota(properties_of: Of, egres
     assert len(numbers) == len(set(numbers)) <= 20
 
 
+@pytest.mark.parametrize("egress", [False, True])
+def test_routers_may_say_that_a_packet_is_too_large_for_the_way(properties_of: Of, egress: bool) -> None:
+    """The VPC sends 9,001 bytes, Direct Connect often takes 1,500, and an ACL keeps no state that an answer fits."""
+    entries = properties_of("AWS::EC2::NetworkAclEntry")
+    told = [entry for entry in entries if entry["Protocol"] == 1 and entry["Egress"] is egress]
+    assert [(entry["Icmp"], entry["CidrBlock"], entry["RuleAction"]) for entry in told] == [
+        ({"Type": 3, "Code": 4}, "0.0.0.0/0", "allow")
+    ]
+
+
 # The way to on-premises
 
 

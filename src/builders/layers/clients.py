@@ -27,7 +27,7 @@ AFTER = ("database",)
 APPLICATION, OPERATOR = "Application", "Operator"
 RANGES = {APPLICATION: 4, OPERATOR: 2}
 GROUPS = {APPLICATION: 2, OPERATOR: 1}
-"""Limits of each kind for a phase; the ACL has room for 20 entries a direction, and `network` uses ten."""
+"""Limits of each kind for a phase; the ACL has room for 20 entries a direction, and `network` uses eleven."""
 
 PREFIX_LENGTHS = (16, 32)
 """A range wider than a VPC can be is somebody's whole network."""

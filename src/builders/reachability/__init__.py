@@ -72,10 +72,12 @@ def _together(layers: Mapping[str, Evaluated]) -> Resources:
 def _follow(resources: Resources, network: Evaluated, demands: Demands) -> Iterator[Finding]:
     topology = read(resources)
     flows = {flow: list(paths.crossings(flow, topology)) for flow in needed(topology, network, demands)}
+    of_path_mtu = list(paths.of_path_mtu(topology))
     yield from placement.findings(topology, demands)
+    yield from paths.acl_findings("path MTU discovery", of_path_mtu, topology)
     for flow, crossed in flows.items():
         yield from paths.findings(flow, crossed, topology, demands)
     yield from gateway_table_findings(topology)
     yield from services.findings(topology, demands)
     yield from names.findings(topology, demands)
-    yield from leaks.findings(topology, flows, list(chain.from_iterable(flows.values())), demands)
+    yield from leaks.findings(topology, flows, [*chain.from_iterable(flows.values()), *of_path_mtu], demands)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 
 from builders.reachability import filters
-from builders.reachability.flows import Demands, Flow
+from builders.reachability.flows import EVERYWHERE, Demands, Flow
 from builders.reachability.routes import Finding, gateway_subnets, route_findings
-from builders.reachability.topology import Acl, Ports, Topology
+from builders.reachability.topology import Acl, Ports, Topology, icmp_message
 
 NO_ACL = Acl((), ())
 CLIENT_PORTS: Ports = (1024, 65535)
@@ -32,26 +32,31 @@ class Crossing:
 def findings(flow: Flow, crossed: Iterable[Crossing], topology: Topology, demands: Demands) -> Iterator[Finding]:
     """Everything that stops the flow, whose crossings are given; nothing when connections and answers pass."""
     yield from _at_the_groups(flow, topology)
-    passes: dict[tuple[str, bool, IPv4Network, Ports], bool] = {}
+    yield from acl_findings(str(flow), crossed, topology)
+    yield from route_findings(flow, topology, demands)
+
+
+def acl_findings(flow: str, crossed: Iterable[Crossing], topology: Topology) -> Iterator[Finding]:
+    """Crossings that an ACL stops."""
+    passes: dict[tuple[str, bool, str, IPv4Network, Ports], bool] = {}
     """One ACL is asked for several subnets; what `filters` remembers takes longer to look up, by all entries."""
     for crossing in crossed:
         name = topology.subnets[crossing.subnet].acl
         if name is None:
             continue  # the VPC's own lets everything pass, which is a leak and no obstacle
         acl = topology.acls.get(name, NO_ACL)
-        question = (name, crossing.egress, crossing.peer, crossing.ports)
+        question = (name, crossing.egress, crossing.protocol, crossing.peer, crossing.ports)
         if question not in passes:
             entries = acl.egress if crossing.egress else acl.ingress
-            passes[question] = filters.acl_admits(entries, flow.protocol, crossing.peer, crossing.ports)
+            passes[question] = filters.acl_admits(entries, crossing.protocol, crossing.peer, crossing.ports)
         if not passes[question]:
             side = "egress" if crossing.egress else "ingress"
             first, last = crossing.ports
             yield Finding(
-                str(flow),
+                flow,
                 f"network ACL of {crossing.subnet}, {side}",
-                f"{crossing.what}: {flow.protocol} {first}-{last} with {crossing.peer} does not pass",
+                f"{crossing.what}: {crossing.protocol} {first}-{last} with {crossing.peer} does not pass",
             )
-    yield from route_findings(flow, topology, demands)
 
 
 def _at_the_groups(flow: Flow, topology: Topology) -> Iterator[Finding]:
@@ -86,6 +91,17 @@ def crossings(flow: Flow, topology: Topology) -> Iterator[Crossing]:
             for end, peer, at_source in ((name, other.cidr, True), (other_name, subnet.cidr, False)):
                 yield Crossing(end, at_source, flow.protocol, peer, *_request(flow))
                 yield Crossing(end, not at_source, flow.protocol, peer, *_answer())
+
+
+def of_path_mtu(topology: Topology) -> Iterator[Crossing]:
+    """The messages of routers, any of them, that a packet is too large for the way: an ACL knows no answers.
+
+    Source: VPC user guide, "Path MTU Discovery".
+    """
+    too_large = icmp_message(3, 4)
+    for subnet in sorted(topology.of_workload):
+        for egress in (False, True):
+            yield Crossing(subnet, egress, "icmp", EVERYWHERE, (too_large, too_large), "fragmentation needed")
 
 
 def _with_outside(

@@ -19,7 +19,7 @@ LAYER = "Layer"
 Ports = tuple[int, int]
 ANY_PROTOCOL = "-1"
 ALL_PORTS: Ports = (0, 65535)
-PROTOCOL_NAMES = {"6": "tcp", "17": "udp"}
+PROTOCOL_NAMES = {"1": "icmp", "6": "tcp", "17": "udp"}
 
 
 @dataclass(frozen=True)
@@ -214,14 +214,28 @@ def _acls(resources: Resources) -> dict[str, Acl]:
 
 
 def _entry(properties: Mapping[str, Any]) -> Entry:
-    protocol, ports = str(properties["Protocol"]), properties.get("PortRange", {})
+    protocol = str(properties["Protocol"])
     return Entry(
         number=int(properties["RuleNumber"]),
         allows=properties["RuleAction"] == "allow",
         protocol=PROTOCOL_NAMES.get(protocol, protocol),
         cidr=IPv4Network(properties["CidrBlock"]),
-        ports=(int(ports.get("From", 0)), int(ports.get("To", 65535))),
+        ports=_entry_ports(properties),
     )
+
+
+def _entry_ports(properties: Mapping[str, Any]) -> Ports:
+    """The ports of an entry; of ICMP its messages, each a number of its type and code, of which -1 is all."""
+    if icmp := properties.get("Icmp"):
+        kind, code = int(icmp["Type"]), int(icmp["Code"])
+        return ALL_PORTS if kind < 0 else (icmp_message(kind, max(code, 0)), icmp_message(kind, code % 256))
+    ports = properties.get("PortRange", {})
+    return int(ports.get("From", 0)), int(ports.get("To", 65535))
+
+
+def icmp_message(kind: int, code: int) -> int:
+    """The number that stands for a message of ICMP where other protocols have a port."""
+    return kind * 256 + code
 
 
 def _routes(resources: Resources) -> tuple[Route, ...]:

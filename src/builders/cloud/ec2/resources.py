@@ -171,6 +171,7 @@ def _add_entry(_id: str, properties: Properties) -> None:
         "RuleAction": properties["RuleAction"],
         "Egress": egress,
         "PortRange": {"From": ports.get("From"), "To": ports.get("To")} if ports else None,
+        "Icmp": properties.get("Icmp"),
     }
     block = "Ipv6CidrBlock" if "Ipv6CidrBlock" in properties else "CidrBlock"
     acl["Entries"].append({**entry, block: properties.get(block, "0.0.0.0/0")})
@@ -291,8 +292,12 @@ def _without_host_bits(value: Json) -> Json:
         return value
 
 
-@patch("ministack.services.ec2._network_acl_entry_xml", why="DescribeNetworkAcls leaves out the ports of an entry")
+@patch(
+    "ministack.services.ec2._network_acl_entry_xml", why="DescribeNetworkAcls leaves out ports and messages of an entry"
+)
 def _describe_entry(original: Any, entry: Properties) -> str:
     ports = entry.get("PortRange")
     more = f"<portRange><from>{ports['From']}</from><to>{ports['To']}</to></portRange>" if ports else ""
+    if icmp := entry.get("Icmp"):
+        more += f"<icmpTypeCode><code>{icmp['Code']}</code><type>{icmp['Type']}</type></icmpTypeCode>"
     return str(original(entry)).replace("</item>", f"{more}</item>")

@@ -17,8 +17,13 @@ from builders.layers._network.on_premises import NameServer, Range
 from builders.stack import Stack
 
 EVERYWHERE = "0.0.0.0/0"
-TCP, UDP = 6, 17
+ICMP, TCP, UDP = 1, 6, 17
 """IANA's protocol numbers, which is how an ACL names protocols."""
+
+FRAGMENTATION_NEEDED: dict[str, Any] = {"Type": 3, "Code": 4}
+"""The answer of a router to a packet that is too large for the rest of its way: 9,001 bytes within the VPC, often 1,500
+beyond it. A sender who does not hear it goes on to send packets that never arrive; any router on the way may be the one
+that says it (VPC user guide, "Path MTU Discovery": both inbound and outbound)."""
 
 CLIENT_PORTS = (1024, 65535)
 """Ports that answers go to: Lambda calls from any of these (VPC user guide, "Ephemeral ports").
@@ -44,6 +49,8 @@ def build(
     _entry(stack, acl, "AclDatabaseAndAnswersIn", 110, EVERYWHERE, TCP, CLIENT_PORTS)
     _entry(stack, acl, "AclHttpsOut", 100, EVERYWHERE, TCP, (443, 443), egress=True)
     _entry(stack, acl, "AclDatabaseAndAnswersOut", 110, vpc_cidr, TCP, CLIENT_PORTS, egress=True)
+    for name, egress in (("AclFragmentationIn", False), ("AclFragmentationOut", True)):
+        _entry(stack, acl, name, 120, EVERYWHERE, ICMP, egress=egress, Icmp=ec2.ICMP(**FRAGMENTATION_NEEDED))
     for source in ranges:
         _entry(
             stack,
