@@ -12,6 +12,7 @@ from .conftest import Pair
 
 READER = "ferry_lacking"
 WRITER = "ferry_writes"
+MAKER = "ferry_makes"
 
 
 @pytest.fixture(scope="module")
@@ -23,11 +24,12 @@ def both(pair: Callable[..., Pair]) -> Iterator[Pair]:
         'ALTER TABLE payments."Order Items" ENABLE ROW LEVEL SECURITY',
         f"CREATE ROLE {READER} LOGIN",
         f"CREATE ROLE {WRITER} LOGIN",
+        f"CREATE ROLE {MAKER}",
         f"REVOKE CONNECT ON DATABASE {made.name} FROM PUBLIC",
         f"GRANT CONNECT ON DATABASE {made.name} TO ferry_source",
     )
     yield made
-    made.administer("source", *(f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}" for role in (READER, WRITER)))
+    made.administer("source", *(f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}" for role in (READER, WRITER, MAKER)))
 
 
 @pytest.mark.parametrize(("user", "needed"), [(READER, rights.SOURCE_READER), (WRITER, rights.SOURCE_WRITER)])
@@ -52,3 +54,12 @@ def test_the_tables_that_may_not_be_read_are_named(both: Pair) -> None:
 def test_the_master_user_of_rds_has_what_its_steps_need(both: Pair) -> None:
     with both.database("target") as database:
         assert list(rights.missing(database.run, "ferry_owner", rights.TARGET_MASTER, [])) == []
+
+
+def test_who_owns_a_domain_that_the_way_back_alters_is_named(both: Pair) -> None:
+    both.administer("source", "CREATE DOMAIN payments.words AS text NOT NULL",
+                    f"ALTER DOMAIN payments.words OWNER TO {MAKER}")  # fmt: skip
+    (owners,) = [right for right in rights.SOURCE_READER if right.id == "owners"]
+    with both.database("source") as database:
+        (lacking,) = rights.missing(database.run, "ferry_source", [owners], ["payments"])
+    assert (lacking.statement, lacking.detail) == (f'GRANT {MAKER} TO "ferry_source"', "owns domains")

@@ -83,6 +83,8 @@ SELECT quote_ident(r.rolname), 'owns ' || string_agg(DISTINCT o.what, ', ')
 FROM (
   SELECT c.relowner AS owner, 'tables' AS what FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE n.nspname = ANY (%(schemas)s) AND c.relkind IN ('r', 'p', 'S') AND c.relpersistence <> 't' AND {_OWN}
+  UNION ALL SELECT t.typowner, 'domains' FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+  WHERE n.nspname = ANY (%(schemas)s) AND t.typtype = 'd' AND {not_of_an_extension("pg_type", "t.oid")}
   UNION ALL SELECT n.nspowner, 'schemas' FROM pg_namespace n
   WHERE n.nspname = ANY (%(schemas)s) AND n.nspname <> 'public'
   UNION ALL SELECT d.datdba, 'the database' FROM pg_database d WHERE d.datname = current_database()
@@ -135,7 +137,7 @@ SOURCE_READER: Sequence[Right] = (
         "has_schema_privilege(%(user)s, n.oid, 'CREATE') AND has_schema_privilege(%(user)s, n.oid, 'USAGE'))",
     ),
     Right(
-        "owners", "cutover", "fence the tables and close the database, which their owners may do",
+        "owners", "cutover", "fence the tables, alter domains and close the database, which their owners may do",
         "GRANT {on} TO {user}", _OWNERS,
     ),
     Right(
