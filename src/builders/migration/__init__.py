@@ -3,6 +3,7 @@
 check, schema, start, verify, cutover, then fallback or finish; status, stop, resume, reload and rotate at any time.
 
     cli.py           the command line
+    options.py       the options that several of its subcommands take
     __main__.py      the same as `python -m builders.migration`
     phase.py         what a migration needs to know of its phase: task, endpoints, secrets, role
     databases.py     a session to one side: its login, its statements, PostgreSQL's errors
