@@ -1,4 +1,4 @@
-"""The command `write-outputs`: what stacks deployed by hand put out, for the commands and for other accounts' stacks.
+"""The command `write-outputs`: outputs of stacks deployed by hand, for the commands and for other accounts' stacks.
 
 It reads the stacks of the account and region whose credentials it is given. With `--phase` it writes the outputs of a
 phase to outputs/, where `migrate-database` and the integration suite look; with `--into` it writes outputs into a
