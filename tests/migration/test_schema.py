@@ -54,6 +54,7 @@ CREATE VIEW payments.rich AS SELECT id FROM payments.account WHERE balance > 100
 CREATE VIEW payments.grouped AS SELECT id, email FROM payments.account GROUP BY id;
 CREATE MATERIALIZED VIEW payments.totals AS SELECT account, sum(amount) AS total FROM payments.ledger GROUP BY account;
 CREATE UNIQUE INDEX totals_account ON payments.totals (account);
+CREATE MATERIALIZED VIEW payments.plain AS SELECT 1 AS one;
 CREATE STATISTICS payments.together ON code, balance FROM payments.account;
 GRANT USAGE ON SCHEMA payments TO s16_group;
 GRANT SELECT ON payments.account TO s16_group WITH GRANT OPTION;
@@ -183,6 +184,20 @@ def test_dms_inserts_large_values_as_null_first_and_identities_as_they_are(carri
             dms.execute("INSERT INTO payments.account (id, email, name, code) VALUES (3, 'e', 'n', '')")
 
 
+def test_after_the_opening_a_materialized_view_is_refreshed_past_its_readers_where_that_is_possible(
+    carried: tuple[Pair, SchemaOutcome],
+) -> None:
+    both, _ = carried
+    query = """SELECT statement FROM stackferry_state.definitions WHERE kind = 'REFRESH' AND moment = '{}' ORDER BY 1"""
+    assert rows(both, query.format("after_load")) == [
+        ('REFRESH MATERIALIZED VIEW "payments"."plain"',), ('REFRESH MATERIALIZED VIEW "payments"."totals"',)
+    ]  # fmt: skip
+    assert rows(both, query.format("opened")) == [
+        ('REFRESH MATERIALIZED VIEW "payments"."plain"',),
+        ('REFRESH MATERIALIZED VIEW CONCURRENTLY "payments"."totals"',),
+    ]
+
+
 def test_no_trigger_fires_for_what_dms_writes(carried: tuple[Pair, SchemaOutcome]) -> None:
     both, _ = carried
     with psycopg.connect(**both.login("target", DMS_USER).parameters(), autocommit=True) as dms:
@@ -215,7 +230,9 @@ def harden(target: Database, *several: moments.Moment) -> None:
     """Make what is kept for some moments, as a cut-over does, with indexes as in a transaction."""
     for moment in several:
         for each in moments.harden_statements(target, moment):
-            moments.put_on(target, target, replace(each, statement=each.statement.replace(" CONCURRENTLY", "")))
+            moments.put_on(
+                target, target, replace(each, statement=each.statement.replace("INDEX CONCURRENTLY", "INDEX"))
+            )
 
 
 def compared(database: Database) -> dict[str, str]:

@@ -22,8 +22,11 @@ from builders.migration.schema.moments import Kept, Moment
 from builders.migration.schema.programs import DumpEntry
 from builders.migration.schema.roles import Role
 
+# With a unique index of columns over all rows a refresh lets readers pass (PostgreSQL, "REFRESH MATERIALIZED VIEW").
 _MATERIALIZED = """
-SELECT c.oid::int8, n.nspname::text, c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+SELECT n.nspname::text, c.relname::text, EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique
+  AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = ANY (%s) AND c.relkind = 'm' AND c.relispopulated ORDER BY c.oid
 """
 _EXTENSIONS = """
@@ -362,16 +365,19 @@ def _creators(
     return giving, taking
 
 
-_REFRESHED: tuple[Moment, Moment] = ("after_load", "opened")
+_REFRESH, _REFRESH_PAST_READERS = "REFRESH MATERIALIZED VIEW {}", "REFRESH MATERIALIZED VIEW CONCURRENTLY {}"
 
 
 def _refreshes(source: Database, schemas: Sequence[str], rows: Collection[tuple[str, str]]) -> Iterator[SchemaStep]:
     """Keep the contents of materialized views for the end of the load, and again for after the opening."""
-    for number, (_, schema, name) in enumerate(source.run(_MATERIALIZED, (list(schemas),)), start=500_000):
+    found = source.run(_MATERIALIZED, (list(schemas),))
+    for number, (schema, name, lets_readers_pass) in enumerate(found, start=500_000):
         if ("MATERIALIZED VIEW", f"{schema}.{name}") not in rows:
-            refresh = _texts(source, sql.SQL("REFRESH MATERIALIZED VIEW {}").format(sql.Identifier(schema, name)))
-            kept = [Kept("target", moment, "REFRESH", f"{schema}.{name}", refresh[0], position=number)
-                    for moment in _REFRESHED]  # fmt: skip
+            view, again = sql.Identifier(schema, name), _REFRESH_PAST_READERS if lets_readers_pass else _REFRESH
+            statements = _texts(source, sql.SQL(_REFRESH).format(view), sql.SQL(again).format(view))
+            moments_of: tuple[Moment, Moment] = ("after_load", "opened")
+            kept = [Kept("target", moment, "REFRESH", f"{schema}.{name}", statement, position=number)
+                    for moment, statement in zip(moments_of, statements, strict=True)]  # fmt: skip
             yield SchemaStep("REFRESH", f"{schema}.{name}", (), tuple(kept))
 
 
