@@ -71,7 +71,7 @@ def _database(stack: Stack, watched: Watched, cpu_percent: Any) -> None:
     alarms.high(
         stack,
         "DatabaseConnectionsAlarm",
-        "The database has many connections: see pg_stat_activity for who does not close his",
+        "The database has many connections: see pg_stat_activity for who does not close them",
         stack.parameter(thresholds.database_connections()).ref(),
         MetricName="DatabaseConnections",
         **own,

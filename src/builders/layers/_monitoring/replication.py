@@ -104,7 +104,7 @@ def _slot(stack: Stack, task: WatchedTask, source: str, expected: Any) -> None:
         stack,
         "SlotStatusAlarm",
         f"The task's replication slot on the {source} is lost, missing or about to be given up, or it cannot be asked: "
-        "raise max_slot_wal_keep_size there and let the task catch up; a lost slot wants migrate-database reload",
+        "raise max_slot_wal_keep_size there and let the task catch up; a lost slot needs migrate-database reload",
         MetricName="SlotWalStatus",
         Statistic="Minimum",
         ComparisonOperator="LessThanThreshold",
