@@ -26,7 +26,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from builders import command_line, outputs, terminal
+from builders import advice, command_line, outputs, terminal
 from builders.deploy import AwsCli
 from builders.errors import RolloutFileError, UsageError
 from builders.naming import stack_set
@@ -173,7 +173,7 @@ class Demo:
     def _say_what_is_not_proven(self) -> None:
         self.say("")
         for paragraph in NOT_PROVEN:
-            self.console.print(paragraph, soft_wrap=not self.console.is_terminal)
+            self.console.print(advice.completed(paragraph), soft_wrap=not self.console.is_terminal)
 
 
 def _run_command(then: Sequence[str], deployment: PhaseDeployment, variables: Mapping[str, str]) -> int:

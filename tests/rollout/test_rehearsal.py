@@ -76,6 +76,20 @@ def test_an_unexpected_result_ends_it_with_the_reason(own_file: Path) -> None:
     assert "ReaderAccountIds" in last["came"]
 
 
+def test_a_phase_with_a_way_back_is_rehearsed_with_secrets_of_the_embedded_cloud(own_file: Path) -> None:
+    """Those of a user's files are in AWS: the doctor, who looks for them, would end the rehearsal."""
+    path = own_file.parent / "environments" / "dev.json"
+    brought = "arn:aws:secretsmanager:us-east-1:111111111111:secret:brought-a1b2c3"
+    names = ("FallbackSecretArn", "MigratorSecretArn")
+    own = ["CreateFallback=true", "CreateMigrationRole=true", *(f"{name}={brought}" for name in names)]
+    path.write_text(json.dumps([*json.loads(path.read_text(encoding="utf-8")), *own]), encoding="utf-8")
+    code, report, progress = rehearse(
+        "--phase", "dev", "--regions", "1", "--fault", "none", "--no-check", before=("--file", str(own_file))
+    )
+    assert code == 0, progress
+    assert "SourceSecretArn, FallbackSecretArn, MigratorSecretArn, " in report["remarks"][-1]
+
+
 def test_service_managed_sets_are_rehearsed_in_an_organization_that_is_made_up(own_file: Path) -> None:
     file = yaml.safe_load(own_file.read_text(encoding="utf-8"))
     file["stacksets"] = {"permission_model": "SERVICE_MANAGED", "call_as": "DELEGATED_ADMIN"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -83,11 +84,19 @@ def test_the_report_is_good_only_when_every_step_ended_as_expected(expectations:
     )
 
 
+def test_the_report_names_a_page_where_it_can_be_opened(
+    expectations: Expectations, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = Path("docs/embedded-cloud.md").resolve()
+    monkeypatch.chdir(tmp_path)
+    assert f"{page} has the whole list." in report.report_text(reported(expectations))
+
+
 def test_the_report_for_a_program_has_steps_calls_operations_and_what_is_not_proven(expectations: Expectations) -> None:
     with expectations.step("dev: plan", "stacks to create") as step:
         step.commands.append("rollout-stacksets plan --phase dev")
         step.result = "two"
-    found = json.loads(report.report_data(reported(expectations)))
+    found = json.loads(json.dumps(report.report_data(reported(expectations))))
     (only,) = found["acts"]
     assert (only["commands"], only["expected"], only["came"]) == (
         ["rollout-stacksets plan --phase dev"],

@@ -12,6 +12,7 @@ import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 from typing import Any
 
 from builders.building.environment_check import SECRETS
@@ -190,24 +191,35 @@ def running_sources(cloud: Cloud, rollout: RolloutFile) -> Iterator[dict[str, On
             yield dict(zip(rollout.phases, list(pool.map(start, rollout.phases)), strict=True))
 
 
-SOURCE_VALUES = ("SourceSecretArn", "SourceCertificatePem", "S3PrefixListId")
-"""The parameters whose values are the embedded cloud's in a rehearsal, whatever a file says."""
+BROUGHT = ("SourceSecretArn", "FallbackSecretArn", "MigratorSecretArn")
+"""The secrets that a user brings: the first always, the others where a file names them."""
 
 
 DMS_ROLES = {"CreateDmsVpcRole": "true", "CreateDmsLogsRole": "true"}
 """Values of the first phase of an account, whatever a file says: a new account has neither role."""
 
 
-def source_values(accounts: Accounts, phase: str, target: Target, source: OnPremises) -> Values:
-    """Store the source's secret in a target, and return the parameters that a user would write for the target.
+def source_values(
+    accounts: Accounts, phase: str, target: Target, source: OnPremises, given: Values = MappingProxyType({})
+) -> Values:
+    """Store the source's secrets in a target, and return the parameters that a user would write for the target.
 
-    The id of S3's prefix list is the embedded cloud's, which knows AWS's own in some regions only.
+    `given` are those of the files. The id of S3's prefix list is the embedded cloud's, which knows AWS's own in some
+    regions only.
     """
-    made = accounts.api("secretsmanager", target.account, target.region).create_secret(
-        Name=f"on-premises-{phase}", SecretString=json.dumps(source.secret())
-    )
+    api = accounts.api("secretsmanager", target.account, target.region)
+    contents = (source.secret(), source.fallback_secret(), source.secret())
+    found = dict[str, str]()
+    for name, content in zip(BROUGHT, contents, strict=True):
+        if name == BROUGHT[0] or given.get(name):
+            secret = f"on-premises-{name.removesuffix('SecretArn').lower()}-{phase}"
+            found[name] = api.create_secret(Name=secret, SecretString=json.dumps(content))["ARN"]
+        if given.get(key := name.replace("SecretArn", "SecretKeyArn")):
+            found[key] = ""  # that key is in AWS
     filters = [{"Name": "prefix-list-name", "Values": [f"com.amazonaws.{target.region}.s3"]}]
-    found = accounts.api("ec2", target.account, target.region).describe_managed_prefix_lists(Filters=filters)
-    return dict(
-        zip(SOURCE_VALUES, (made["ARN"], source.certificate_pem, found["PrefixLists"][0]["PrefixListId"]), strict=True)
-    )
+    lists = accounts.api("ec2", target.account, target.region).describe_managed_prefix_lists(Filters=filters)
+    return {
+        **found,
+        "SourceCertificatePem": source.certificate_pem,
+        "S3PrefixListId": lists["PrefixLists"][0]["PrefixListId"],
+    }

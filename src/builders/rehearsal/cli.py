@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from builders.command_line import DONE, FAILED
+from builders.command_line import DONE, FAILED, print_json
 from builders.errors import UsageError
 from builders.rollout.cli.main import command, main
 from builders.rollout.cli.options import Options, RolloutCommand, check_option, json_option
@@ -86,7 +86,7 @@ def rehearse(
 
     with _sigterm_as_interrupt():
         report = _run(rollout_file, templates, limits, faults, check, afterwards)
-    print(report_data(report) if as_json else report_text(report))
+    print_json(report_data(report)) if as_json else print(report_text(report))
     return DONE if report.good else FAILED
 
 
@@ -157,9 +157,6 @@ def _sigterm_as_interrupt() -> Iterator[None]:
 
 def _remarks(given: RolloutFile, prepared: RehearsalCloud) -> Iterator[str]:
     """The differences between the rollout file and what was rehearsed."""
-    from builders.building.environment_check import SECRETS  # noqa: PLC0415
-    from builders.rehearsal.accounts import DMS_ROLES, SOURCE_VALUES  # noqa: PLC0415
-
     for phase, plan in prepared.rollout.phases.items():
         whole = given.phases[phase]
         accounts, all_accounts = len(prepared.members[phase]), len(given.accounts(phase))
@@ -174,8 +171,16 @@ def _remarks(given: RolloutFile, prepared: RehearsalCloud) -> Iterator[str]:
             yield f"Of {phase}, only {', '.join(plan.regions)} of {', '.join(whole.regions)} was rehearsed."
         if any(wave.bake != "0s" for wave in whole.waves):
             yield f"The waves of {phase} did not bake; their alarms were read as soon as each was complete."
-    replaced = name_list((*SOURCE_VALUES, SECRETS, *DMS_ROLES))
-    yield f"Targets have values of the embedded cloud for {replaced}, over those of your files."
+    written = {phase: plan.place_parameters for phase, plan in given.phases.items()}
+    replaced = dict.fromkeys(
+        name
+        for phase, plan in prepared.rollout.phases.items()
+        for target, values in plan.place_parameters.items()
+        for name, value in values.items()
+        if written[phase].get(target, {}).get(name) != value
+    )
+    names = name_list([*replaced], len(replaced))
+    yield f"Targets have values of the embedded cloud for {names}, over those of your files."
 
 
 if __name__ == "__main__":

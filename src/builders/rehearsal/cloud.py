@@ -88,13 +88,14 @@ def _own_values(prepared: RehearsalCloud, sources: Mapping[str, OnPremises]) -> 
         given = phase_sources(rollout, phase, SharedOutputs())
         made_up = accounts.made_up_values(rollout.phases[phase], number, prepared.targets(phase))
         for target in prepared.targets(phase):
+            written = merged_values(given.chain(target))
             own = {
                 **(accounts.DMS_ROLES if first[target.account] == phase else {}),
                 **made_up.get(target, {}),
-                **accounts.source_values(prepared.accounts, phase, target, source),
+                **accounts.source_values(prepared.accounts, phase, target, source, written),
             }
-            if readable := {**merged_values(given.chain(target)), **own}.get(SECRETS):
-                own[SECRETS] = f"{readable},{own['SourceSecretArn']}"
+            if readable := {**written, **own}.get(SECRETS):
+                own[SECRETS] = ",".join([readable, *(own[name] for name in accounts.BROUGHT if name in own)])
             found.setdefault(phase, {})[target] = own
     return found
 

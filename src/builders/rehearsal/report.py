@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from builders import advice
 from builders.rehearsal.rehearsal import ExpectedStep
 from builders.text import counted_noun, printable
 
@@ -45,12 +46,12 @@ class Report:
 
 def report_text(report: Report) -> str:
     """The report as lines for a person."""
-    return "\n".join(map(printable, _lines(report)))
+    return "\n".join(printable(advice.completed(line)) for line in _lines(report))
 
 
-def report_data(report: Report) -> str:
-    """The report as JSON. Seconds are wall time; `came` is the result of a step."""
-    found = {
+def report_data(report: Report) -> dict[str, Any]:
+    """The report as a dictionary that `json` can write. Seconds are wall time; `came` is the result of a step."""
+    return {
         "as_expected": report.good,
         "seconds": round(report.seconds, 1),
         "acts": [
@@ -69,7 +70,6 @@ def report_data(report: Report) -> str:
         "remarks": list(report.remarks),
         "not_proven": list(NOT_PROVEN),
     }
-    return json.dumps(found, indent=1)
 
 
 def _lines(report: Report) -> Iterator[str]:
