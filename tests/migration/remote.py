@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, Literal
 
 from builders.errors import ReplicationError
@@ -41,7 +42,8 @@ class StandInReplication(Replication):
         reason = "Stop Reason NORMAL" if found["status"] == "stopped" else ""
         return Task(self.arn, "instance", ("from", "to"), found["status"], reason, found["failure"],
                     "full-load-and-cdc" if self._way == "forward" else "cdc", found["started"],
-                    LoadProgress(100, 1, 0, 0, 0))  # fmt: skip
+                    LoadProgress(100, 1, 0, 0, 0),
+                    datetime.fromisoformat(found["fresh"]) if found["fresh"] else None)  # fmt: skip
 
     def tables(self) -> list[TableStatistics]:
         return []

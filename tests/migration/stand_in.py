@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,8 @@ class StandIn:
     status: str = "ready"
     failure: str = ""
     started: int = 0
+    fresh: str = ""
+    """Begin of its last load."""
     delay: float = 0.0
     """Seconds by which each transaction is late."""
     _thread: threading.Thread | None = None
@@ -60,7 +63,7 @@ class StandIn:
         return f"dms_{self.pair.name}" if self.way == "forward" else BACK_SLOT
 
     def describe(self) -> dict[str, Any]:
-        return {"status": self.status, "failure": self.failure, "started": str(self.started or "")}
+        return {"status": self.status, "failure": self.failure, "started": str(self.started or ""), "fresh": self.fresh}
 
     def begin(self, kind: str, position: str = "") -> bool:
         with self._lock:
@@ -94,6 +97,7 @@ class StandIn:
 
     def _load(self) -> None:
         """Copy all rows, from where a new slot begins: nobody writes meanwhile in these tests."""
+        self.fresh = datetime.now(UTC).isoformat()
         with self._administrator("source") as read, self._writer() as write:
             read.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s "
                          "AND database = current_database()", (self.slot,))  # fmt: skip

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, get_args
@@ -21,6 +22,7 @@ from builders.migration.changes import SLOT
 from builders.migration.databases import Database, Side
 from builders.migration.journal import Journal
 from builders.migration.phase import DATABASE_SECRET
+from builders.migration.schema import moments
 from builders.migration.switchover import fence, runs
 from builders.migration.switchover.runs import Parties, SwitchoverOptions, SwitchoverOutcome
 from builders.migration.task.values import LoadProgress, Task
@@ -262,6 +264,23 @@ def test_a_task_that_does_not_run_closes_nothing(ready: Scene) -> None:
         run(ready, most_lag_seconds=0.2)
     assert any("start or resume it first" in line for line in ready.said)
     assert catalogs(ready) == before
+
+
+def test_a_load_after_the_comparison_asks_for_another_one(ready: Scene) -> None:
+    ask = functools.partial(ready.exchange.ask, "forward")
+    ask("stop")
+    while ask("describe")["status"] != "stopped":
+        time.sleep(0.005)
+    with ready.pair.database("target") as target:
+        target.run("INSERT INTO stackferry_state.verification (what, whole) VALUES ('{}', true)")
+        moments.truncate(target, SCHEMAS, ready.said.append)
+        assert target.run("SELECT 1 FROM stackferry_state.verification WHERE finished IS NULL") == []
+    ask("begin", "reload-target")
+    while ask("describe")["status"] != "running":
+        time.sleep(0.005)
+    with pytest.raises(MigrationError, match="1 precondition of cutover not met, and nothing was changed"):
+        run(ready)
+    assert any("run `migrate-database verify` again" in line and "rows were loaded at" in line for line in ready.said)
 
 
 def test_a_task_that_lags_closes_nothing(ready: Scene) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import botocore.session
@@ -227,3 +228,10 @@ def test_every_state_that_dms_documents_is_known() -> None:
     documented = model.members["ValidationState"].documentation
     assert {name for name in (*reasons._VALIDATION, *reasons._UNCOMPARED) if name not in documented} == set()
     assert {name for name in reasons._TABLES if name not in model.members["TableState"].documentation} == set()
+
+
+def test_a_table_was_loaded_again_by_itself_where_dms_says_so() -> None:
+    end = datetime(2026, 12, 1, tzinfo=UTC)
+    found = [table_of({"FullLoadEndTime": end, "FullLoadReloaded": again}).reloaded for again in (True, False)]
+    assert found == [end, None]
+    assert task_of(described(ReplicationTaskStats={"FreshStartDate": end})).fresh_start == end

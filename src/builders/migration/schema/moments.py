@@ -347,7 +347,12 @@ def _text(statement: str, *parts: sql.Composable) -> str:
 
 
 def truncate(target: Database, schemas: Sequence[str], say: Say) -> None:
-    """Empty the tables of the schemas and the marker in the target, before all is loaded again."""
+    """Empty the tables of the schemas and the marker in the target, before all is loaded again.
+
+    A comparison that was interrupted does not go on: what it has compared is gone.
+    """
+    if target.value("SELECT to_regclass('stackferry_state.verification')") is not None:
+        target.run("DELETE FROM stackferry_state.verification WHERE finished IS NULL")
     found = [table.sql for table in tables(target, schemas) if not table.is_partition]
     found.append(sql.Identifier(naming.MARKER_SCHEMA, naming.MARKER_TABLE))
     for first in range(0, len(found), _TRUNCATED_AT_ONCE):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 
 from builders.aws.calls import Session
 from builders.errors import StackferryError
@@ -126,6 +127,13 @@ def _verified(context: Context) -> list[str]:
         return ["no comparison of all tables has ended: run `migrate-database verify`"]
     if not last.clean:
         return [f"the comparison of {last.when:%Y-%m-%d %H:%M} UTC found differences: fix them, then verify again"]
+    loads = [context.task.task().fresh_start, *(table.reloaded for table in context.task.tables())]
+    if again := [when for when in loads if when and when > last.began]:
+        when = max(again).astimezone(UTC)
+        return [
+            f"rows were loaded at {when:%Y-%m-%d %H:%M} UTC, after the comparison of {last.when:%Y-%m-%d %H:%M} UTC "
+            "had begun: run `migrate-database verify` again"
+        ]
     return []
 
 

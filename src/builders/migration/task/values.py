@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 READY, STARTING, RUNNING, STOPPED, FAILED = "ready", "starting", "running", "stopped", "failed"
@@ -44,6 +45,8 @@ class Task:
     started: str
     """Time of the last start, as DMS writes it; empty for a task that never was started."""
     progress: LoadProgress
+    fresh_start: datetime | None = None
+    """Begin of the last load of all tables; a resume is none (DMS API reference, "ReplicationTaskStats")."""
 
     @property
     def has_run(self) -> bool:
@@ -84,6 +87,8 @@ class TableStatistics:
     validation_details: str
     failed_validation: int
     suspended_validation: int
+    reloaded: datetime | None = None
+    """End of a load of this table alone (ReloadTables); None where there was none."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,7 @@ def task_of(described: Mapping[str, Any]) -> Task:
             queued=statistics.get("TablesQueued", 0),
             errored=statistics.get("TablesErrored", 0),
         ),
+        fresh_start=statistics.get("FreshStartDate"),
     )
 
 
@@ -128,6 +134,7 @@ def table_of(described: Mapping[str, Any]) -> TableStatistics:
         validation_details=described.get("ValidationStateDetails", ""),
         failed_validation=described.get("ValidationFailedRecords", 0),
         suspended_validation=described.get("ValidationSuspendedRecords", 0),
+        reloaded=described.get("FullLoadEndTime") if described.get("FullLoadReloaded") else None,
     )
 
 

@@ -32,7 +32,7 @@ _MAKE = (
           PRIMARY KEY (verification, name))""",
 )
 _LAST = f"""
-SELECT finished, clean, report FROM {SCHEMA}.verification WHERE whole AND finished IS NOT NULL
+SELECT began, finished, clean, report FROM {SCHEMA}.verification WHERE whole AND finished IS NOT NULL
 ORDER BY finished DESC LIMIT 1
 """
 _UNFINISHED = f"""
@@ -47,8 +47,9 @@ ON CONFLICT (verification, name) DO UPDATE SET progress = excluded.progress
 
 @dataclass(frozen=True)
 class Verified:
-    """The last comparison of all tables: when it ended, whether both sides were the same, and its report."""
+    """The last comparison of all tables: when it began and ended, whether both sides were the same, and its report."""
 
+    began: datetime.datetime
     when: datetime.datetime
     clean: bool
     report: Mapping[str, Any]
@@ -58,8 +59,8 @@ def verified(target: Database) -> Verified | None:
     """Return the result of the last comparison of all tables; None where there was none. Raises `MigrationError`."""
     if target.value(f"SELECT to_regclass('{SCHEMA}.verification')") is None:
         return None
-    for when, clean, report in target.run(_LAST):
-        return Verified(when, clean, report or {})
+    for began, when, clean, report in target.run(_LAST):
+        return Verified(began, when, clean, report or {})
     return None
 
 
