@@ -23,7 +23,7 @@ from pathlib import Path
 
 from builders.cloud.process import running as running_cloud
 from builders.rehearsal.cloud import prepared_cloud
-from builders.rehearsal.commands import RolloutCommand
+from builders.rehearsal.commands import RolloutRunner
 from builders.rehearsal.rollout_file import Limits
 from builders.rollout.config.loading import load_rollout_file
 from builders.rollout.executor import current_state
@@ -91,7 +91,7 @@ def apply_all_layers() -> bool:
     file = ROOT / "rollout.yaml"
     phase = next(iter(load_rollout_file(file).phases))
     with prepared_cloud(file, Limits((phase,), accounts=1, regions=1)) as prepared:
-        command = RolloutCommand(prepared, ROOT / "templates")
+        command = RolloutRunner(prepared, ROOT / "templates")
         command.call("bootstrap", "--phase", phase, "--yes", "--json")
         used, started = processor_seconds(os.getpid()), time.monotonic()
         applied = command.call("apply", "--phase", phase, "--yes", "--poll", "0.1", "--no-check")

@@ -43,8 +43,8 @@ def test_a_function_imports_its_own_and_shared_modules_and_its_requirements_only
     assert imported - own - required - IN_THE_RUNTIME - sys.stdlib_module_names == set()
 
 
-@pytest.mark.parametrize("room", ["migration", "rollout"])
-def test_a_name_stands_for_one_class_in_the_room_of_a_command(room: str) -> None:
+@pytest.mark.parametrize("room", ["cloud", "migration", "rehearsal", "rollout"])
+def test_a_name_stands_for_one_class_in_a_room(room: str) -> None:
     classes = [
         node.name
         for path in Path("src/builders", room).rglob("*.py")

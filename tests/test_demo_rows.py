@@ -65,10 +65,10 @@ def test_an_application_that_is_fenced_goes_to_the_other_database_and_says_for_h
     with Writer(*urls) as writer:
         until(lambda: writer.acknowledged >= 5)
         database.server.administer(fence, database=database.database_name)
-        until(lambda: len(writer.moves) == 1)
+        until(lambda: len(writer.reconnections) == 1)
         writer.stop()
     database.server.administer("DROP FUNCTION public.fence() CASCADE", database=database.database_name)
-    (move,) = writer.moves
+    (move,) = writer.reconnections
     assert (move.side, 0 < move.seconds < 20) == (1, True)
 
 

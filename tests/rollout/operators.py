@@ -10,7 +10,7 @@ from pathlib import Path
 
 from builders.aws.calls import Access, ApiCall, ApiCalls, CallObserver, Moment
 from builders.rehearsal.cloud import RehearsalCloud
-from builders.rehearsal.commands import CommandResult, RolloutCommand
+from builders.rehearsal.commands import CommandResult, RolloutRunner
 from tools.permissions.commands import policy
 from tools.permissions.grants import BY_TYPE, Identity, Names
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 PHASE, SUFFIX = "dev", "dev"
 
 
-class Operator(RolloutCommand):
+class Operator(RolloutRunner):
     """A user of the tooling account. `made` are the calls of each command, with the identity that made them."""
 
     def __init__(self, prepared: RehearsalCloud) -> None:

@@ -109,7 +109,7 @@ def _run(
     afterwards: Callable[[RehearsalCloud], None],
 ) -> Report:
     from builders.rehearsal.cloud import prepared_cloud  # noqa: PLC0415
-    from builders.rehearsal.commands import RolloutCommand  # noqa: PLC0415
+    from builders.rehearsal.commands import RolloutRunner  # noqa: PLC0415
     from builders.rehearsal.rehearsal import Expectations, Rehearsal, Unexpected  # noqa: PLC0415
     from builders.rehearsal.report import Report  # noqa: PLC0415
     from builders.rehearsal.rollout_file import Limits  # noqa: PLC0415
@@ -124,7 +124,7 @@ def _run(
         targets = sum(len(prepared.targets(phase)) for phase in prepared.rollout.phases)
         if targets > MANY_TARGETS:
             expectations.say(f"{targets:,} targets, each with a database of its own; --accounts 3 would take fewer")
-        rehearsal = Rehearsal(prepared, RolloutCommand(prepared, templates), expectations)
+        rehearsal = Rehearsal(prepared, RolloutRunner(prepared, templates), expectations)
         with contextlib.suppress(Unexpected):  # the last step has it
             run_steps(rehearsal, faults or FAULTS, check=check)
         report = Report(

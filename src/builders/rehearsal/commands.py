@@ -51,7 +51,7 @@ class CommandResult:
         return self.stdout.strip() or "\n".join(lines[-3:]) or "no output"
 
 
-class RolloutCommand:
+class RolloutRunner:
     """Calls commands with the tooling account's keys. `calls` counts calls to AWS from this process."""
 
     def __init__(self, prepared: RehearsalCloud, templates: Path) -> None:

@@ -154,13 +154,14 @@ class Move:
 
     def _tell_move(self, writer: Writer, side: str) -> None:
         """Wait until the application writes to the other side, and say how long it could not."""
-        before, deadline = len(writer.moves), time.monotonic() + LATE_SECONDS
-        while not writer.moves or (len(writer.moves) == before and writer.moves[-1].side != (side == "the target")):
+        made, deadline = writer.reconnections, time.monotonic() + LATE_SECONDS
+        before = len(made)
+        while not made or (len(made) == before and made[-1].side != (side == "the target")):
             writer.check()
             if time.monotonic() > deadline:
                 raise DeployError(f"the application does not write to {side} after {LATE_SECONDS:.0f} s")
             time.sleep(0.02)
-        self.say(f"the application writes to {side} now; it could not write for {writer.moves[-1].seconds:.2f} s")
+        self.say(f"the application writes to {side} now; it could not write for {made[-1].seconds:.2f} s")
 
     def _write_on(self, writer: Writer) -> None:
         """Let the application write for a while."""

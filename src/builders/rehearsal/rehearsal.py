@@ -18,7 +18,7 @@ from builders.errors import StackferryError
 from builders.naming import ARTIFACTS_BUCKET
 from builders.rehearsal import snapshot
 from builders.rehearsal.cloud import RehearsalCloud
-from builders.rehearsal.commands import CommandResult, RolloutCommand
+from builders.rehearsal.commands import CommandResult, RolloutRunner
 from builders.rehearsal.snapshot import Snapshot
 from builders.rollout.config import parameters
 from builders.rollout.model import Target
@@ -112,7 +112,7 @@ class Rehearsal:
     """The prepared cloud, the commands that are called there, and the steps."""
 
     prepared: RehearsalCloud
-    command: RolloutCommand
+    command: RolloutRunner
     expectations: Expectations
     _journals: dict[str, Journal] = field(default_factory=dict)
     _digests: snapshot.Digests = field(default_factory=dict)

@@ -3,8 +3,8 @@
 with Writer(source_url, target_url) as writer:
     ...
     writer.stop()
-    writer.expected      # what the database holds of the payments that the writer touched
-    writer.moves         # when it had to go to the other database, and how long it could not write
+    writer.expected       # what the database holds of the payments that the writer touched
+    writer.reconnections  # when it had to go to the other database, and how long it could not write
 
 It goes to the other database whenever one refuses its writes, as an application does whose connections are switched.
 """
@@ -51,8 +51,8 @@ State = tuple[str, int]
 
 
 @dataclass(frozen=True)
-class Move:
-    """The application has gone to another database: which one of its URLs, and how long it could not write."""
+class Reconnection:
+    """A change of the application to another database: which one of its URLs, and how long it could not write."""
 
     side: int
     seconds: float
@@ -70,7 +70,7 @@ class Writer:
         self._last = time.monotonic()
         self._side = 0
         self.acknowledged = 0
-        self.moves: list[Move] = []
+        self.reconnections: list[Reconnection] = []
         self._expected: dict[int, State | None] = {}
         self._doubtful: set[int] = set()
 
@@ -142,7 +142,7 @@ class Writer:
             self.acknowledged += bool(changed)
             now = time.monotonic()
             if side != self._side:
-                self.moves.append(Move(side, now - self._last))
+                self.reconnections.append(Reconnection(side, now - self._last))
             self._side, self._last = side, now
             self._over.wait(PAUSE_SECONDS)
 

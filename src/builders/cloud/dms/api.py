@@ -71,7 +71,7 @@ def install() -> None:
     state.keep(
         "dms",
         {"tasks": tasks._tasks, **connections.stores(), **assessments.stores()},
-        *(tasks.Task, connections.Connection, assessments.Run),
+        *(tasks.Task, connections.Connection, assessments.AssessmentRun),
         take_up=_take_up,
     )
 

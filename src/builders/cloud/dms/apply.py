@@ -16,7 +16,7 @@ import psycopg
 from builders.cloud.dms.capture import Transaction
 from builders.cloud.dms.control import Control
 from builders.cloud.dms.reporting import Report, Tables
-from builders.cloud.dms.settings import Settings
+from builders.cloud.dms.settings import TaskSettings
 from builders.cloud.dms.statements import Ignored, Kind, Statement, Writer
 from builders.cloud.dms.tables import Table
 from builders.cloud.dms.troubles import TaskStopped, is_of_table, is_recoverable
@@ -40,7 +40,7 @@ class Applier:
     """Applies transactions over one session."""
 
     def __init__(
-        self, session: psycopg.Connection[Any], tables: Mapping[Name, Table], settings: Settings, control: Control,
+        self, session: psycopg.Connection[Any], tables: Mapping[Name, Table], settings: TaskSettings, control: Control,
         statistics: Tables, report: Report, loaded_until: Mapping[Name, int],
     ) -> None:  # fmt: skip
         self._session, self._tables, self._settings, self._control = session, tables, settings, control

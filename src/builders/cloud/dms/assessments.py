@@ -40,7 +40,7 @@ _NOT_NULL = """SELECT n.nspname, c.relname, a.attname FROM pg_attribute a JOIN p
 
 
 @dataclass
-class Run:
+class AssessmentRun:
     """A run, and what became of each assessment by its name."""
 
     request: dict[str, Json]
@@ -51,7 +51,7 @@ class Run:
 
 
 _runs: Any = AccountRegionScopedDict()
-"""{ARN: Run}"""
+"""{ARN: AssessmentRun}"""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def start(request: Mapping[str, Json]) -> dict[str, Json]:
     if any((each.request["ReplicationTaskArn"], each.request["AssessmentRunName"]) == (arn, name) for each in every):
         raise Fault("ResourceAlreadyExistsFault", f"Assessment run {name} already exists")
     _check_writer(str(request["ServiceAccessRoleArn"]), str(request["ResultLocationBucket"]))
-    run = Run(dict(request), dict.fromkeys(_chosen(request), "pending"))
+    run = AssessmentRun(dict(request), dict.fromkeys(_chosen(request), "pending"))
     run_arn = f"arn:aws:dms:{get_region()}:{get_account_id()}:assessment-run:{uuid.uuid4().hex[:26].upper()}"
     _runs[run_arn] = run
     _later(run)
@@ -139,7 +139,7 @@ def _check_writer(role_arn: str, bucket: str) -> None:
         raise Fault("S3AccessDeniedFault", str(refused)) from refused
 
 
-def _later(run: Run) -> None:
+def _later(run: AssessmentRun) -> None:
     account, region = get_account_id(), get_region()
 
     def work() -> None:
@@ -153,7 +153,7 @@ def _later(run: Run) -> None:
     timer.start()
 
 
-def _assess(run: Run) -> None:
+def _assess(run: AssessmentRun) -> None:
     """Run all assessments of a run."""
     try:
         ends = _read(tasks.properties(str(run.request["ReplicationTaskArn"])))
@@ -186,7 +186,7 @@ def runs() -> list[dict[str, Json]]:
     return [_described(arn, run) for arn, run in _runs.items()]
 
 
-def _described(arn: str, run: Run) -> dict[str, Json]:
+def _described(arn: str, run: AssessmentRun) -> dict[str, Json]:
     shown = ("ReplicationTaskArn", "ServiceAccessRoleArn", "ResultLocationBucket", "ResultLocationFolder",
              "ResultEncryptionMode", "ResultKmsKeyArn", "AssessmentRunName")  # fmt: skip
     done = sum(status not in ("pending", "running") for status in run.assessments.values())

@@ -16,7 +16,7 @@ import psycopg
 from psycopg import sql
 
 from builders.cloud.dms import capture
-from builders.cloud.dms.settings import Settings
+from builders.cloud.dms.settings import TaskSettings
 from builders.cloud.dms.tables import Table
 from builders.logical_decoding import Name
 
@@ -75,7 +75,7 @@ class Progress:
 class Control:
     """The control tables of one task, over a session of their own for all that is not part of a transaction."""
 
-    def __init__(self, session: psycopg.Connection[Any], settings: Settings, task: str) -> None:
+    def __init__(self, session: psycopg.Connection[Any], settings: TaskSettings, task: str) -> None:
         self._session, self._settings, self.task = session, settings, task
         self._lock = threading.Lock()
         self.schema = str(settings["ControlTablesSettings"]["ControlSchema"] or "public")

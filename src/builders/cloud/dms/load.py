@@ -23,7 +23,7 @@ from builders.cloud.dms.capture import position
 from builders.cloud.dms.control import LOADED, LOADING, Control
 from builders.cloud.dms.endpoints import Endpoint
 from builders.cloud.dms.reporting import Report, Tables
-from builders.cloud.dms.settings import Settings
+from builders.cloud.dms.settings import TaskSettings
 from builders.cloud.dms.statements import Kind, Writer
 from builders.cloud.dms.tables import Table
 from builders.cloud.dms.troubles import StopAsked, TaskStopped, is_of_table, is_recoverable
@@ -39,7 +39,7 @@ class Loader:
 
     source: Endpoint
     target: Endpoint
-    settings: Settings
+    settings: TaskSettings
     statistics: Tables
     report: Report
     stop: threading.Event

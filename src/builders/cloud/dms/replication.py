@@ -25,7 +25,7 @@ from builders.cloud.dms.faults import Fault
 from builders.cloud.dms.load import Loader
 from builders.cloud.dms.loads import Loads
 from builders.cloud.dms.reporting import Metrics, Report, Tables
-from builders.cloud.dms.settings import Settings
+from builders.cloud.dms.settings import TaskSettings
 from builders.cloud.dms.troubles import FATAL, RECOVERABLE, StopAsked, TaskStopped, is_recoverable
 from builders.cloud.dms.validation import Validator
 from builders.logical_decoding import Name
@@ -175,7 +175,7 @@ class _Run:
 
     def __post_init__(self) -> None:
         properties = self.order.properties
-        self.settings: Settings = task_settings.read(properties.get("ReplicationTaskSettings"))
+        self.settings: TaskSettings = task_settings.read(properties.get("ReplicationTaskSettings"))
         self.mappings = mappings.read(properties["TableMappings"])
         self.type = str(properties["MigrationType"])
         log = self.settings["Logging"]["EnableLogging"]

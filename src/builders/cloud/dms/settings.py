@@ -12,7 +12,7 @@ from builders.task_settings import ALLOWED, DEFAULTS, NOT_ON_CREATE
 
 
 @dataclass(frozen=True)
-class Settings:
+class TaskSettings:
     """The settings of a task, with DMS's defaults where the task says nothing: `settings["FullLoadSettings"]`."""
 
     sections: Mapping[str, Mapping[str, Any]]
@@ -37,7 +37,7 @@ class Settings:
         return bool(self["TargetMetadata"]["SupportLobs"])
 
 
-def read(text: str | None) -> Settings:
+def read(text: str | None) -> TaskSettings:
     """Read the settings of a task. Raises InvalidParameterValueException where DMS does not take them."""
     try:
         given = json.loads(text or "{}")
@@ -47,7 +47,7 @@ def read(text: str | None) -> Settings:
         raise invalid("Invalid task settings JSON: it is not an object")
     for section, values in given.items():
         _check(section, values)
-    return Settings({section: {**known, **(given.get(section) or {})} for section, known in DEFAULTS.items()})
+    return TaskSettings({section: {**known, **(given.get(section) or {})} for section, known in DEFAULTS.items()})
 
 
 def _check(section: str, values: Any) -> None:

@@ -15,7 +15,7 @@ from psycopg import sql
 
 from builders.cloud.dms.endpoints import Endpoint
 from builders.cloud.dms.mappings import Mappings
-from builders.cloud.dms.settings import Settings
+from builders.cloud.dms.settings import TaskSettings
 from builders.logical_decoding import Name
 
 KIBIBYTE = 1024
@@ -115,7 +115,7 @@ class Table:
 
 
 def read(
-    session: psycopg.Connection[Any], mappings: Mappings, settings: Settings, source: Endpoint, target: Endpoint
+    session: psycopg.Connection[Any], mappings: Mappings, settings: TaskSettings, source: Endpoint, target: Endpoint
 ) -> dict[Name, Table]:
     """Return the tables of the source that the mappings select, those first that are loaded first."""
     found: dict[Name, list[Mapping[str, Any]]] = {}
@@ -129,7 +129,7 @@ def read(
 
 
 def _table(
-    name: Name, rows: list[Mapping[str, Any]], mappings: Mappings, settings: Settings, source: Endpoint
+    name: Name, rows: list[Mapping[str, Any]], mappings: Mappings, settings: TaskSettings, source: Endpoint
 ) -> Table:
     given = mappings.lob_settings(name)
     metadata = settings["TargetMetadata"]

@@ -19,7 +19,7 @@ from builders.cloud.dms.capture import position
 from builders.cloud.dms.control import Control
 from builders.cloud.dms.endpoints import Endpoint, Unusable
 from builders.cloud.dms.reporting import COMPLETED, Report, Tables
-from builders.cloud.dms.settings import Settings
+from builders.cloud.dms.settings import TaskSettings
 from builders.cloud.dms.tables import Table
 from builders.logical_decoding import Change, Delete, Name
 
@@ -38,7 +38,7 @@ class Validator(threading.Thread):
     """Validates in the background what was loaded, and then what was changed."""
 
     def __init__(
-        self, tables: Mapping[Name, Table], settings: Settings, statistics: Tables, control: Control,
+        self, tables: Mapping[Name, Table], settings: TaskSettings, statistics: Tables, control: Control,
         source: Endpoint, target: Endpoint, report: Report,
     ) -> None:  # fmt: skip
         super().__init__(name="dms-validation", daemon=True)

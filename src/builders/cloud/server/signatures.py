@@ -60,11 +60,11 @@ _OWNER = f"{_ALGORITHM} Credential={'0' * 12}/20260101/us-east-1/stackferry/aws4
 """The identity that the owner's requests go on with: the root user of an account that nobody asked for."""
 
 
-class Refused(Exception):
+class SignatureRefused(Exception):
     """A request that is not answered: the code by which ministack knows the services' own, and a sentence."""
 
 
-class Run:
+class RunSecret:
     """The secret of the running server, of which those of root users and functions are made."""
 
     _secret = ""
@@ -87,7 +87,7 @@ class Run:
         return hmac.compare_digest(authorization.encode(), f"Bearer {self._secret}".encode())
 
 
-run = Run()
+run = RunSecret()
 
 
 @patch(
@@ -124,7 +124,7 @@ def checked(application: Application) -> Application:
         body = await faults.read(receive)
         try:
             scope = _authenticated(scope, body)
-        except Refused as refused:
+        except SignatureRefused as refused:
             await _refuse(scope, body, refused, send)
             return
         await application(scope, faults.again(body), send)
@@ -138,7 +138,7 @@ def _is_open(scope: Scope) -> bool:
 
 
 def _authenticated(scope: Scope, body: bytes) -> Scope:
-    """Return the request as it may go on. Raises `Refused`."""
+    """Return the request as it may go on. Raises `SignatureRefused`."""
     headers = _headers(scope)
     query = _query(scope)
     authorization = headers.get("authorization", "")
@@ -146,21 +146,21 @@ def _authenticated(scope: Scope, body: bytes) -> Scope:
         kept = [each for each in scope["headers"] if each[0].lower() != b"authorization"]
         return {**scope, "headers": [*kept, (b"authorization", _OWNER)]}
     if scope["path"].startswith("/_"):
-        raise Refused("MissingAuthenticationToken", "Request is missing Authentication Token")
+        raise SignatureRefused("MissingAuthenticationToken", "Request is missing Authentication Token")
     in_query = {name.lower() for name in query} & {"x-amz-credential", "x-amz-signature", "x-amz-algorithm"}
     if {"awsaccesskeyid", "signature"} & {name.lower() for name in query} or (authorization and in_query):
-        raise Refused("UnsupportedSignature", "The request signature does not conform to AWS standards.")
+        raise SignatureRefused("UnsupportedSignature", "The request signature does not conform to AWS standards.")
     if not authorization and not in_query:
-        raise Refused("MissingAuthenticationToken", "Request is missing Authentication Token")
+        raise SignatureRefused("MissingAuthenticationToken", "Request is missing Authentication Token")
     if authorization and not authorization.startswith(f"{_ALGORITHM} "):
-        raise Refused("UnsupportedSignature", "The request signature does not conform to AWS standards.")
+        raise SignatureRefused("UnsupportedSignature", "The request signature does not conform to AWS standards.")
     parse: Any = sigv4.parse_header_signature if authorization else sigv4.parse_query_signature
     signature = parse(headers if authorization else query)
     if not isinstance(signature, sigv4.HeaderSignature):
-        raise Refused(*signature)
+        raise SignatureRefused(*signature)
     # What follows sees one key id, and it must be this one: a header may name several.
     if router.extract_access_key_id(headers, query) != signature.access_key_id or not signature.signature.isascii():
-        raise Refused("IncompleteSignature", "The request signature does not conform to AWS standards.")
+        raise SignatureRefused("IncompleteSignature", "The request signature does not conform to AWS standards.")
     _check_scope(scope, signature, headers, query, presigned=not authorization)
     token = headers.get("x-amz-security-token", "") if authorization else _first(query, "X-Amz-Security-Token")
     secret = _secret_of(signature.access_key_id, token)
@@ -171,7 +171,7 @@ def _authenticated(scope: Scope, body: bytes) -> Scope:
         presigned=not authorization,
     )  # fmt: skip
     if failure:
-        raise Refused(*failure)
+        raise SignatureRefused(*failure)
     return scope
 
 
@@ -182,41 +182,41 @@ def _check_scope(
     signed_at = _time(signature.amz_date)
     signed = signature.signed_headers.split(";")
     if "host" not in signed:
-        raise Refused("IncompleteSignature", "'Host' must be a 'SignedHeader' in the AWS Authorization.")
+        raise SignatureRefused("IncompleteSignature", "'Host' must be a 'SignedHeader' in the AWS Authorization.")
     left_out = sorted(name for name in headers if name.startswith("x-amz-") and name not in signed)
     if left_out:
-        raise Refused(
+        raise SignatureRefused(
             "SignatureDoesNotMatch", f"There were headers present in the request which were not signed: {left_out[0]}"
         )
     if presigned:
         if signature.service != "s3" or _first(query, "X-Amz-Algorithm") != _ALGORITHM or _service(scope) != "s3":
-            raise Refused("MissingAuthenticationToken", "Request is missing Authentication Token")
+            raise SignatureRefused("MissingAuthenticationToken", "Request is missing Authentication Token")
         seconds = _first(query, "X-Amz-Expires")
         if not re.fullmatch(r"\d{1,6}", seconds, re.ASCII) or not 1 <= int(seconds) <= _LONGEST_SECONDS:
-            raise Refused("IncompleteSignature", "X-Amz-Expires must be between 1 and 604800 seconds")
+            raise SignatureRefused("IncompleteSignature", "X-Amz-Expires must be between 1 and 604800 seconds")
         now = datetime.datetime.now(datetime.UTC)
         if not signed_at - _AHEAD <= now <= signed_at + datetime.timedelta(seconds=int(seconds)):
-            raise Refused("RequestExpired", "Request has expired")
+            raise SignatureRefused("RequestExpired", "Request has expired")
     elif failure := sigv4.request_time_failure(signature):
-        raise Refused(*failure)
+        raise SignatureRefused(*failure)
 
 
 def _time(text: str) -> datetime.datetime:
-    """Return the time of a signature. Raises `Refused` for what is none, which ministack would take for any time."""
+    """Return the time of a signature. Raises `SignatureRefused` for what is not one, which ministack takes for any."""
     try:
         if re.fullmatch(r"\d{8}T\d{6}Z", text, re.ASCII):
             return datetime.datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=datetime.UTC)
     except ValueError:
         pass
-    raise Refused("IncompleteSignature", f"Date must be in ISO-8601 'basic format'. Got '{text}'.")
+    raise SignatureRefused("IncompleteSignature", f"Date must be in ISO-8601 'basic format'. Got '{text}'.")
 
 
 def _secret_of(key: str, token: str) -> str:
-    """Return the secret of an access key. Raises `Refused` for one that is unknown, inactive or over."""
-    unknown = Refused("UnrecognizedClientException", "The security token included in the request is invalid.")
+    """Return the secret of an access key. Raises `SignatureRefused` for one that is unknown, inactive or over."""
+    unknown = SignatureRefused("UnrecognizedClientException", "The security token included in the request is invalid.")
     if re.fullmatch(r"\d{12}", key, re.ASCII):
         if token:
-            raise Refused("InvalidToken", "The security token included in the request is invalid")
+            raise SignatureRefused("InvalidToken", "The security token included in the request is invalid")
         return run.secret_access_key(key)
     if iam_evaluator.is_root_access_key(key):
         raise unknown  # ministack's words for anybody
@@ -228,7 +228,7 @@ def _secret_of(key: str, token: str) -> str:
     if isinstance(found, iam_evaluator.CredentialResolutionError):
         if found.code == "InvalidToken" and not token:
             raise unknown  # a session's key without its token
-        raise Refused(found.code, found.message)
+        raise SignatureRefused(found.code, found.message)
     return str(found.secret_access_key)
 
 
@@ -238,16 +238,16 @@ def _check_payload(signature: Any, headers: Mapping[str, str], body: bytes) -> N
     if not given or (signature.service == "s3" and (given in _UNSIGNED or given == _CHUNKS)):
         return  # hashed, or checked chunk by chunk, with the signature
     if not hmac.compare_digest(given.encode(), hashlib.sha256(body).hexdigest().encode()):
-        raise Refused("SignatureDoesNotMatch", sigv4.SIGNATURE_MISMATCH)
+        raise SignatureRefused("SignatureDoesNotMatch", sigv4.SIGNATURE_MISMATCH)
 
 
 def _headers(scope: Scope) -> dict[str, str]:
-    """Return the headers as they are signed: those of one name joined. Raises `Refused` for two authorizations."""
+    """Return the signed headers, those of one name joined. Raises `SignatureRefused` for two authorizations."""
     headers: dict[str, str] = {}
     for raw, value in scope["headers"]:
         name, text = raw.decode("latin-1").lower(), sigv4.decode_header_value(value)
         if name in headers and name in ("authorization", "x-amz-date", "x-amz-security-token", "x-amz-target"):
-            raise Refused("IncompleteSignature", "The request signature does not conform to AWS standards.")
+            raise SignatureRefused("IncompleteSignature", "The request signature does not conform to AWS standards.")
         headers[name] = f"{headers[name]},{text}" if name in headers else text
     return headers
 
@@ -268,7 +268,7 @@ def _service(scope: Scope, body: bytes = b"") -> str:
     return str(router.detect_service(method, path, headers, routing))
 
 
-async def _refuse(scope: Scope, body: bytes, refused: Refused, send: Send) -> None:
+async def _refuse(scope: Scope, body: bytes, refused: SignatureRefused, send: Send) -> None:
     headers = {name.decode("latin-1").lower(): sigv4.decode_header_value(value) for name, value in scope["headers"]}
     service, (code, sentence), number = _service(scope, body), refused.args, str(uuid.uuid4())
     failure = iam_evaluator.AuthError(code, sentence)
