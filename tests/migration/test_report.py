@@ -34,7 +34,7 @@ def sides(pair: Callable[..., Pair]) -> Iterator[tuple[Database, Database]]:
     with both.database("source") as source, both.database("target") as target:
         book = journal.Journal(target, CALLER)
         book.prepare()
-        told: list[tuple[str, journal.Moment]] = [
+        told: list[tuple[str, journal.StepState]] = [
             ("fence", "begins"), ("fence", "done"), ("marker", "begins"), ("fence", "undone"), ("cutover", "undone"),
         ]  # fmt: skip
         for step, moment in told:

@@ -22,7 +22,7 @@ from builders.migration.databases import Database, Side
 SCHEMA = naming.STATE_SCHEMA
 TABLE = f"{SCHEMA}.journal"
 
-Moment = Literal["begins", "done", "undone"]
+StepState = Literal["begins", "done", "undone"]
 Kind = Literal["cutover", "fallback", "finish"]
 Details = Mapping[str, Any]
 
@@ -63,7 +63,7 @@ class Entry:
     at: datetime
     run: str
     step: str
-    moment: Moment
+    state: StepState
     details: Details
     caller: str
 
@@ -80,13 +80,13 @@ class Run:
         """cutover, fallback, finish, rotate ..."""
         return self.name.rpartition("-")[0]
 
-    def last(self, step: str) -> Moment | None:
+    def last(self, step: str) -> StepState | None:
         """The last that was written of a step; None for one that never began."""
-        return next((entry.moment for entry in reversed(self.entries) if entry.step == step), None)
+        return next((entry.state for entry in reversed(self.entries) if entry.step == step), None)
 
-    def first(self, step: str, moment: Moment) -> Entry | None:
+    def first(self, step: str, state: StepState) -> Entry | None:
         """The first such row: what a step wrote before it did anything for the first time."""
-        return next((entry for entry in self.entries if (entry.step, entry.moment) == (step, moment)), None)
+        return next((entry for entry in self.entries if (entry.step, entry.state) == (step, state)), None)
 
     @property
     def is_over(self) -> bool:
@@ -101,7 +101,7 @@ class Run:
     @property
     def is_undone_in_part(self) -> bool:
         """True once a step was undone: such a run is undone to its end."""
-        return any(entry.moment == "undone" for entry in self.entries)
+        return any(entry.state == "undone" for entry in self.entries)
 
 
 class Journal:
@@ -119,11 +119,11 @@ class Journal:
             for statement in _CREATE:
                 self._target.run(statement)
 
-    def write(self, run: str, step: str, moment: Moment, details: Details | None = None) -> None:
+    def write(self, run: str, step: str, state: StepState, details: Details | None = None) -> None:
         """Add a row; within a transaction of the target it stands when that does."""
         self._target.run(
             f"INSERT INTO {TABLE} (run, step, moment, details, caller) VALUES (%s, %s, %s, %s, %s)",
-            (run, step, moment, json.dumps(details or {}), self._caller),
+            (run, step, state, json.dumps(details or {}), self._caller),
         )
 
     def entries(self) -> list[Entry]:

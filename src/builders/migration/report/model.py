@@ -181,14 +181,14 @@ def _options(begun: Entry | None) -> SwitchoverOptions:
 
 def _step(name: str, words: str, entries: Sequence[Entry]) -> StepTime:
     own = [entry for entry in entries if entry.step == name]
-    ended = own[-1].at if own[-1].moment != "begins" else None
+    ended = own[-1].at if own[-1].state != "begins" else None
     return StepTime(
         name=name,
         words=words,
         began=own[0].at,
         ended=ended,
         seconds=round((ended - own[0].at).total_seconds(), 3) if ended else None,
-        state="broken off" if own[-1].moment == "begins" else own[-1].moment,
+        state="broken off" if own[-1].state == "begins" else own[-1].state,
     )
 
 

@@ -102,9 +102,9 @@ def outstanding(entries: Sequence[Entry], side: Side) -> Record | None:
     """The fence of a side that was put up, or begun, and not taken away since."""
     record: Record | None = None
     for entry in entries:
-        if entry.moment == "begins" and entry.details.get("nonce") and entry.details.get("side") == side:
+        if entry.state == "begins" and entry.details.get("nonce") and entry.details.get("side") == side:
             record = Record.of(entry.details)
-        elif entry.moment in ("done", "undone") and entry.details.get("lifted") == side:
+        elif entry.state in ("done", "undone") and entry.details.get("lifted") == side:
             record = None
     return record
 
