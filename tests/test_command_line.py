@@ -204,12 +204,13 @@ def installed() -> dict[str, str]:
     return {name.strip(): where.strip() for name, where in (line.split("=") for line in lines)}
 
 
-@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM", "SIGHUP"])
 @pytest.mark.parametrize("name", installed())
 def test_an_interrupt_while_a_command_is_loaded_is_one_line(name: str, how: str) -> None:
     module, function = installed()[name].split(":")
     program = f"""
 import os, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 class Interrupting:
     def find_spec(name, path, target=None):
         if name == "click":
@@ -222,15 +223,33 @@ sys.exit({function}())
     assert (said.returncode, said.stderr) == (130, f"{name}: interrupted; nothing was changed\n")
 
 
-def test_a_command_that_works_ends_at_sigterm_as_at_an_interrupt() -> None:
-    program = """
+ENDED = """
 import os, signal, sys
 from builders import build, command_line, start
-build.main = lambda: command_line.run("it", lambda: os.kill(os.getpid(), signal.SIGTERM), interrupted="a task goes on")
+def work():
+    try:
+        os.kill(os.getpid(), signal.{first})
+    finally:
+        os.kill(os.getpid(), signal.{then})
+        print("undone")
+build.main = lambda: command_line.run("it", work, interrupted="a task goes on")
+signal.signal(signal.SIGHUP, signal.{before})
 sys.exit(start.build_templates())
 """
+
+
+@pytest.mark.parametrize(("first", "then"), [("SIGTERM", "SIGCONT"), ("SIGHUP", "SIGCONT"), ("SIGHUP", "SIGHUP")])
+def test_a_command_that_works_ends_at_sigterm_and_with_its_terminal_as_at_an_interrupt(first: str, then: str) -> None:
+    """Both the kernel and the shell send SIGHUP: the second one does not keep a cut-over from being undone."""
+    program = ENDED.format(first=first, then=then, before="SIG_DFL")
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert (said.returncode, said.stderr) == (130, "it: interrupted; a task goes on\n")
+    assert (said.returncode, said.stdout, said.stderr) == (130, "undone\n", "it: interrupted; a task goes on\n")
+
+
+def test_a_command_under_nohup_goes_on_without_its_terminal() -> None:
+    program = ENDED.format(first="SIGHUP", then="SIGHUP", before="SIG_IGN")
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (said.returncode, said.stdout, said.stderr) == (0, "undone\n", "")
 
 
 def test_a_table_in_a_pipe_is_not_cut() -> None:

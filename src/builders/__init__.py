@@ -1,6 +1,6 @@
 """Builds, proves and rolls out the CloudFormation templates that ferry PostgreSQL databases into Amazon RDS.
 
-    start.py                 the commands as they are installed: an interrupt before they are loaded
+    start.py                 the commands as they are installed, and the signals that interrupt them
     build.py                 the command `build-templates`
     init.py                  the command `stackferry-init`: a project of one's own
     building/                its work: writing and checking templates, lint, environments, packages

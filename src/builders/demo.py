@@ -14,19 +14,17 @@ import importlib.util
 import logging
 import os
 import shlex
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from builders import advice, command_line, outputs, terminal
+from builders import advice, command_line, outputs, start, terminal
 from builders.deploy import AwsCli
 from builders.errors import RolloutFileError, UsageError
 from builders.naming import stack_set
@@ -109,7 +107,7 @@ def command(
 
     if importlib.util.find_spec("awscli") is None:
         raise UsageError("the demo deploys with the AWS CLI, which this Python does not have; pip install awscli")
-    signal.signal(signal.SIGTERM, _interrupt)
+    start.take_signals()
     # Its warnings are about connections that a cut-over has ended.
     logging.getLogger("psycopg").setLevel(logging.ERROR)
     code = Demo(console, say, phase, outputs_dir, check).run(file, rows or 0, then)
@@ -124,10 +122,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         interrupted="nothing is left running",
         wrong_use=(UsageError, RolloutFileError),
     )
-
-
-def _interrupt(_signal: int, _frame: Any) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """The commands as they are installed: an interrupt while a command's modules are loaded is one line, too.
 
 Nothing but the standard library is imported here, so that this is in force within milliseconds. SIGTERM, by which a CI
-system or a service manager stops a command, is an interrupt as Ctrl-C is.
+system or a service manager stops a command, is an interrupt as Ctrl-C is, and so is SIGHUP, when its terminal is closed
+or its connection breaks: a cut-over that is under way is undone, and the source takes writes again.
 """
 
 from __future__ import annotations
@@ -40,9 +41,22 @@ def write_outputs() -> int:
     return _run("write-outputs", "builders.write_outputs")
 
 
+def take_signals() -> None:
+    """Let SIGTERM and SIGHUP interrupt as Ctrl-C does; a command under nohup goes on without its terminal."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, _hang_up)
+
+
+def _hang_up(_signal: int, _frame: object) -> None:
+    # Kernel and shell send one each: the second must not break off what the first makes a command undo.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def _run(name: str, module: str) -> int:
     try:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        take_signals()
         gc.disable()  # modules stay: to look for circles among their objects takes time and finds nothing
         main = importlib.import_module(module).main
         gc.freeze()

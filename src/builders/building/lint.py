@@ -121,7 +121,8 @@ def _take_over(linter: Linter) -> None:
     global _linter_of_worker  # noqa: PLW0603  a pool passes nothing else to its workers without pickling it
     _linter_of_worker = linter
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
 
 

@@ -13,10 +13,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
+from builders import start
 from builders.command_line import DONE, FAILED, print_json
 from builders.errors import UsageError
 from builders.rollout.cli.main import command, main
@@ -84,7 +85,7 @@ def rehearse(
     _require_cloud()
     from builders.rehearsal.report import report_data, report_text  # noqa: PLC0415
 
-    with _sigterm_as_interrupt():
+    with _interrupted_by_signals():
         report = _run(rollout_file, templates, limits, faults, check, afterwards)
     print_json(report_data(report)) if as_json else print(report_text(report))
     return DONE if report.good else FAILED
@@ -139,20 +140,18 @@ def _run(
 
 
 @contextlib.contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM end everything in order, as Ctrl-C does."""
+def _interrupted_by_signals() -> Iterator[None]:
+    """Let what ends this process end everything in order, as Ctrl-C does."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-
-    def interrupt(_signal: int, _frame: Any) -> NoReturn:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = [(number, signal.getsignal(number)) for number in (signal.SIGTERM, signal.SIGHUP)]
+    start.take_signals()
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before:
+            signal.signal(number, handler)
 
 
 def _remarks(given: RolloutFile, prepared: RehearsalCloud) -> Iterator[str]:

@@ -28,7 +28,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from builders import command_line
+from builders import command_line, start
 from builders.errors import CloudError
 
 try:
@@ -196,7 +196,7 @@ def main(arguments: list[str] | None = None) -> int:
         if not (options.state_dir / "ca.pem").exists():
             raise CloudError(f"{options.state_dir} is not the state directory of an embedded cloud; start that first")
         name, port = options.database_name, options.port
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        start.take_signals()
         with (
             contextlib.suppress(KeyboardInterrupt),
             on_premises(options.state_dir, options.host, port=port, database_name=name) as source,

@@ -225,7 +225,10 @@ async def run(listener: Listener, directory: Path, stop_at_end_of_input: bool) -
             stop()
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as it is under nohup
+        numbers.append(signal.SIGHUP)
+    for number in numbers:
         loop.add_signal_handler(number, stop)
     if stop_at_end_of_input:
         loop.add_reader(sys.stdin.fileno(), listen_to_the_caller)
