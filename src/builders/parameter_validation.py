@@ -155,7 +155,7 @@ def assignment(key: str, value: str, declaration: Mapping[str, Any]) -> str:
 
 
 def as_text(value: Any) -> str:
-    """A default or an allowed value as CloudFormation writes it: JSON's true is "true"."""
+    """A scalar as CloudFormation writes and compares it: JSON's true is "true"."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -103,6 +103,11 @@ def arn(service_name: str, resource: str) -> Sub:
     return Sub(f"arn:${{AWS::Partition}}:{service_name}:${{AWS::Region}}:${{AWS::AccountId}}:{resource}")
 
 
+def in_every_region(service_name: str, *resources: str) -> list[Sub]:
+    """ARNs in this account and in all regions, for what a global service or a role of several regions works on."""
+    return [Sub(f"arn:${{AWS::Partition}}:{service_name}:*:${{AWS::AccountId}}:{each}") for each in resources]
+
+
 def managed_policy(name: str) -> Sub:
     """The ARN of a policy that AWS maintains, such as "service-role/AmazonRDSEnhancedMonitoringRole"."""
     return Sub(f"arn:${{AWS::Partition}}:iam::aws:policy/{name}")

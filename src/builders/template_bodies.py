@@ -272,6 +272,10 @@ def declared_parameters(body: str) -> Mapping[str, Mapping[str, Any]]:
     return found
 
 
+LEAVING = ("Retain", "RetainExceptOnCreate", "Snapshot")
+"""DeletionPolicy attributes that leave something (CloudFormation user guide, "DeletionPolicy attribute")."""
+
+
 def deletion_policy(resource: Mapping[str, Any]) -> str:
     """The DeletionPolicy of a resource in a template; databases are kept as snapshots unless it says otherwise
     (CloudFormation user guide, "DeletionPolicy attribute")."""

@@ -154,7 +154,7 @@ def _watching_statements() -> list[Statement]:
     what a deploy role may do; and in the network account the way to on-premises."""
     packages = Sub("arn:${AWS::Partition}:s3:::stackferry-${ToolingAccountId}-*/*.zip")
     return [
-        policies.allow("ReadAlarms", [cloudwatch.DescribeAlarms], [_in_every_region("cloudwatch", "alarm:*")]),
+        policies.allow("ReadAlarms", [cloudwatch.DescribeAlarms], policies.in_every_region("cloudwatch", "alarm:*")),
         policies.allow("ReadPackages", [s3.GetObject, s3.GetObjectVersion], [packages]),
         policies.allow("ReadCode", [awslambda.GetFunctionConfiguration], _functions()),
         policies.allow(
@@ -163,7 +163,7 @@ def _watching_statements() -> list[Statement]:
             [Sub("arn:${AWS::Partition}:iam::${AWS::AccountId}:role/*")],
         ),
         policies.allow(
-            "ReadRotations", [secretsmanager.DescribeSecret], [_in_every_region("secretsmanager", "secret:*")]
+            "ReadRotations", [secretsmanager.DescribeSecret], policies.in_every_region("secretsmanager", "secret:*")
         ),
         policies.allow("Look", _LOOK, ["*"]),
     ]
@@ -188,15 +188,10 @@ _LOOK = [
 
 def _stacks(*names: str) -> list[Sub]:
     """Stacks of stack sets, and of the phase by hand: `rollout-stacksets adopt` takes these in with their names."""
-    return [_in_every_region("cloudformation", f"stack/{name}") for name in names]
+    return policies.in_every_region("cloudformation", *(f"stack/{name}" for name in names))
 
 
 def _functions() -> list[Sub]:
     """Functions of the phase's stacks, by the names that CloudFormation gives them."""
     names = ("StackSet-stackferry-*", f"*-${{{naming.SUFFIX}}}-*")
-    return [_in_every_region("lambda", f"function:{name}") for name in names]
-
-
-def _in_every_region(service: str, resource: str) -> Sub:
-    """IAM is global, and this layer is in one region of the account."""
-    return Sub(f"arn:${{AWS::Partition}}:{service}:*:${{AWS::AccountId}}:{resource}")
+    return policies.in_every_region("lambda", *(f"function:{name}" for name in names))

@@ -132,10 +132,6 @@ def _policy(
     stack.add(policy)
 
 
-def _here(service: str, *resources: str) -> list[Sub]:
-    return [Sub(f"arn:${{AWS::Partition}}:{service}:*:${{AWS::AccountId}}:{each}") for each in resources]
-
-
 def _global(*resources: str) -> list[Sub]:
     return [Sub(f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:{each}") for each in resources]
 
@@ -159,7 +155,7 @@ def _stacks() -> Iterator[Statement]:
             stack_actions.TagResource,
             stack_actions.UntagResource,
         ],
-        _here("cloudformation", *(f"stack/{name}/*" for name in _STACKS)),
+        policies.in_every_region("cloudformation", *(f"stack/{name}/*" for name in _STACKS)),
     )
     yield policies.allow(
         "FindStacks",
@@ -220,12 +216,16 @@ def _roles() -> Iterator[Statement]:
     yield policies.allow(
         "SeeDatabases",
         [rds.DescribeDBInstances, rds.DescribeDBSnapshots],
-        _here("rds", "db:stackferry-database-*", "snapshot:*"),
+        policies.in_every_region("rds", "db:stackferry-database-*", "snapshot:*"),
     )
     # Lambda's interfaces can outlive their functions; `remove` clears them.
-    yield policies.allow("ClearInterfaces", [ec2.DeleteNetworkInterface], _here("ec2", "network-interface/*"))
+    yield policies.allow(
+        "ClearInterfaces", [ec2.DeleteNetworkInterface], policies.in_every_region("ec2", "network-interface/*")
+    )
     yield policies.allow("SeeRoles", [iam_actions.GetRole], _global("role/*"))
-    yield policies.allow("SeeRotation", [secretsmanager.DescribeSecret], _here("secretsmanager", "secret:*"))
+    yield policies.allow(
+        "SeeRotation", [secretsmanager.DescribeSecret], policies.in_every_region("secretsmanager", "secret:*")
+    )
     # `doctor` asks IAM what the role may do.
     yield policies.allow("KnowOneself", [iam_actions.SimulatePrincipalPolicy], _global(f"role/{naming.DEPLOY_ROLE}-*"))
 
@@ -247,7 +247,7 @@ def _network() -> Iterator[Statement]:
             ec2.ModifyTransitGateway,
         ],
         [
-            *_here("ec2", "transit-gateway/*", "transit-gateway-route-table/*"),
+            *policies.in_every_region("ec2", "transit-gateway/*", "transit-gateway-route-table/*"),
             # Those of the phases' networks are of the phases' accounts; which account's number EC2 puts into the ARN
             # of what two share has changed (github.com/aws-solutions-library-samples/
             # network-orchestration-for-aws-transit-gateway, issue 37). No other account can use the tables above.
@@ -266,11 +266,11 @@ def _network() -> Iterator[Statement]:
             ram.UntagResource,
             ram.UpdateResourceShare,
         ],
-        _here("ram", "resource-share/*"),
+        policies.in_every_region("ram", "resource-share/*"),
     )
     yield policies.allow("SharePermissions", [ram.GetPermission], [Sub("arn:${AWS::Partition}:ram::aws:permission/*")])
     gateways = Sub("arn:${AWS::Partition}:directconnect::${AWS::AccountId}:dx-gateway/*")
-    lines = _here("directconnect", "dxcon/*", "dxlag/*", "dxvif/*")
+    lines = policies.in_every_region("directconnect", "dxcon/*", "dxlag/*", "dxvif/*")
     yield policies.allow("DirectConnect", _DIRECT_CONNECT, [gateways, *lines])
     yield policies.allow("SeeNetworks", _SEE_NETWORKS, ["*"])
 
@@ -314,14 +314,16 @@ _SEE_NETWORKS: Sequence[Any] = [
 
 def _purge() -> Iterator[Statement]:
     """Allow deleting what a phase's templates retain; CloudFormation chose most of the names."""
-    yield policies.allow("PurgeSnapshots", [rds.DeleteDBSnapshot], _here("rds", "snapshot:*"))
+    yield policies.allow("PurgeSnapshots", [rds.DeleteDBSnapshot], policies.in_every_region("rds", "snapshot:*"))
     yield policies.allow(
         "PurgeSecrets",
         [secretsmanager.DeleteSecret, secretsmanager.DescribeSecret],
-        _here("secretsmanager", "secret:*"),
+        policies.in_every_region("secretsmanager", "secret:*"),
     )
-    yield policies.allow("PurgeKeys", [kms.DescribeKey, kms.ScheduleKeyDeletion], _here("kms", "key/*"))
-    yield policies.allow("PurgeLogs", [logs.DeleteLogGroup], _here("logs", "log-group:*"))
+    yield policies.allow(
+        "PurgeKeys", [kms.DescribeKey, kms.ScheduleKeyDeletion], policies.in_every_region("kms", "key/*")
+    )
+    yield policies.allow("PurgeLogs", [logs.DeleteLogGroup], policies.in_every_region("logs", "log-group:*"))
     yield policies.allow(
         "PurgeRoles",
         [

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 from typing import Any
 
+from builders.aws.accounts import STACKSETS
 from builders.building.environment_check import SECRETS
 from builders.cloud.clients import account_client
 from builders.cloud.process import Cloud
@@ -65,8 +66,6 @@ IN_A_UNIT = 2
 
 MANAGEMENT = "7" * 12
 """The management account, where the tooling account is a delegated administrator."""
-
-STACKSETS = "member.org.stacksets.cloudformation.amazonaws.com"
 
 READERS = {"tooling": "ReaderAccountIds", "network": "SharePrincipals"}
 """The parameters of the shared accounts that list the accounts which use what they share."""

@@ -112,6 +112,10 @@ class Template:
         reference = reference_of(node)
         return self.resource(reference.name) if reference else None
 
+    def targets(self, resource: Resource, dotted: str) -> set[str]:
+        """The logical ids of the resources that a property refers to."""
+        return {found.name for value in self.branches(resource, dotted) if (found := self.target(value.value))}
+
     def parameter(self, node: Any) -> str | None:
         """The parameter that a node refers to."""
         reference = reference_of(node)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from builders import resource_types
+from builders.parameter_validation import as_text
 from builders.resource_types import ResourceType, value_at
 
 
@@ -168,13 +169,8 @@ def is_same(left: Any, right: Any) -> bool:
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(map(is_same, left, right))
     if isinstance(left, (str, int, float)) and isinstance(right, (str, int, float)):
-        return as_json_text(left) == as_json_text(right)
+        return as_text(left) == as_text(right)
     return bool(left == right)
-
-
-def as_json_text(value: Any) -> str:
-    """A scalar as CloudFormation compares it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 class Reference(NamedTuple):

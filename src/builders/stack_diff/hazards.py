@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from builders import naming, resource_types
 from builders.evaluate import without_secrets
 from builders.naming import PARAMETER_LIMIT_BYTES
+from builders.parameter_validation import as_text
 from builders.stack_diff.comparison import Comparison
 from builders.stack_diff.effects import (
     ATTRIBUTES,
     Change,
     Effect,
     Resource,
-    as_json_text,
     custom_name,
     is_custom,
     references,
@@ -314,7 +314,7 @@ def _taken_from(layer: str, comparison: Comparison, change: Change, old: Change)
         taken = (
             _identity(change.type, comparison.after.resources[change.logical_id]) if change.type in _IDENTITY else ()
         )
-        given = [name for name, value in comparison.values if value and as_json_text(value) in taken]
+        given = [name for name, value in comparison.values if value and as_text(value) in taken]
         remedy = f"leave the value of {', '.join(given) or change.logical_id} where it was"
     remedy += f", or remove {old.logical_id} in a release of its own first"
     perhaps = Effect.MAY_REPLACE in (change.effect, old.effect)
@@ -372,7 +372,7 @@ def _same_identity(comparison: Comparison, change: Change, old: str) -> bool:
 
 def _identity(type_name: str, body: Resource) -> tuple[str, ...]:
     properties = body.get("Properties", {})
-    return tuple(as_json_text(properties.get(name, "")) for name in _IDENTITY[type_name])
+    return tuple(as_text(properties.get(name, "")) for name in _IDENTITY[type_name])
 
 
 def _exports_in_use(layer: str, comparison: Comparison, neighbours: Mapping[str, Imports]) -> Iterator[Hazard]:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from builders.evaluate import MASKED, no_echo_parameters
+from builders.parameter_validation import as_text
 from builders.resource_types import value_at
 from builders.scopes import Target
 from builders.stack_diff.comparison import Comparison
-from builders.stack_diff.effects import as_json_text, differing_values
+from builders.stack_diff.effects import differing_values
 from builders.template_bodies import parse_template
 
 _WORDS = (
@@ -126,7 +127,7 @@ def _text(value: Any, account: str, hidden: bool) -> str | None:
     if value is None:
         return None
     shown = MASKED if hidden and not isinstance(value, bool) else _masked(value)
-    text = as_json_text(shown) if isinstance(shown, (str, int, float)) else json.dumps(shown, sort_keys=True)
+    text = as_text(shown) if isinstance(shown, (str, int, float)) else json.dumps(shown, sort_keys=True)
     return text.replace(account, "${AWS::AccountId}") if account else text
 
 

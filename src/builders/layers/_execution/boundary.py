@@ -150,11 +150,6 @@ SEALED = (
 """Actions by which a stack set could reach a secret or a row, though no role is wider than the boundary."""
 
 
-def _here(service: str, *resources: str) -> list[Sub]:
-    """Resources in every region: IAM is global, and the boundary is made once an account."""
-    return [Sub(f"arn:${{AWS::Partition}}:{service}:*:${{AWS::AccountId}}:{each}") for each in resources]
-
-
 def _secrets(stack: Stack) -> list[Any]:
     """Secrets as the layers read them: the database's by a function alone, those of DMS by DMS, too.
 
@@ -162,7 +157,7 @@ def _secrets(stack: Stack) -> list[Any]:
     access with source function ARN"). DMS's sessions have no such mark, and a role that DMS may take, others may be
     given by its trust: docs/permissions.md says what that leaves open, and how to shut it.
     """
-    by_function = ArnLike({"lambda:SourceFunctionArn": _here("lambda", "function:*")})
+    by_function = ArnLike({"lambda:SourceFunctionArn": policies.in_every_region("lambda", "function:*")})
     names = [f"secret:{name}" for name in SECRETS]
     return [
         policies.allow(
@@ -174,13 +169,13 @@ def _secrets(stack: Stack) -> list[Any]:
                 secretsmanager.PutSecretValue,
                 secretsmanager.UpdateSecretVersionStage,
             ],
-            _here("secretsmanager", *names),
+            policies.in_every_region("secretsmanager", *names),
             condition=Condition([StringEquals(_OWN_TAG), by_function]),
         ),
         policies.allow(
             "SecretsOfDms",
             [secretsmanager.GetSecretValue],
-            _here("secretsmanager", *(name for name in names if "Database" not in name)),
+            policies.in_every_region("secretsmanager", *(name for name in names if "Database" not in name)),
             condition=Condition(StringEquals(_OWN_TAG)),
         ),
         _source_secrets(stack),
@@ -239,7 +234,7 @@ def _migration_role(stack: Stack) -> list[If]:
                 secretsmanager.GetSecretValue,
                 secretsmanager.RotateSecret,
             ],
-            _here("secretsmanager", *(f"secret:{name}" for name in SECRETS)),
+            policies.in_every_region("secretsmanager", *(f"secret:{name}" for name in SECRETS)),
             condition=Condition([StringEquals(_OWN_TAG), by_role]),
         ),
         policies.allow(
@@ -251,14 +246,14 @@ def _migration_role(stack: Stack) -> list[If]:
                 secretsmanager.PutSecretValue,
                 secretsmanager.TagResource,
             ],
-            _here("secretsmanager", f"secret:{application}"),
+            policies.in_every_region("secretsmanager", f"secret:{application}"),
             condition=Condition(by_role),
         ),
         # `migrate-database rotate` has the password of DMS's user changed by its own function.
         policies.allow(
             "FunctionOfThatRotation",
             [Action("lambda", "InvokeFunction")],
-            _here("lambda", "function:*-DmsRotation*"),
+            policies.in_every_region("lambda", "function:*-DmsRotation*"),
             condition=Condition(by_role),
         ),
         policies.allow(
@@ -290,9 +285,11 @@ def _work() -> list[Statement]:
             ],
             ["*"],
         ),
-        policies.allow("SeeAlarms", [cloudwatch.DescribeAlarms], _here("cloudwatch", "alarm:*")),
+        policies.allow("SeeAlarms", [cloudwatch.DescribeAlarms], policies.in_every_region("cloudwatch", "alarm:*")),
         policies.allow(
-            "SeeDatabases", [rds.DescribeDBInstances, rds.DescribeDBSnapshots], _here("rds", "db:*", "snapshot:*")
+            "SeeDatabases",
+            [rds.DescribeDBInstances, rds.DescribeDBSnapshots],
+            policies.in_every_region("rds", "db:*", "snapshot:*"),
         ),
         policies.allow(
             "RunTasks",
@@ -303,18 +300,20 @@ def _work() -> list[Statement]:
                 dms.StopReplicationTask,
                 dms.TestConnection,
             ],
-            _here("dms", "endpoint:*", "rep:*", "task:*"),
+            policies.in_every_region("dms", "endpoint:*", "rep:*", "task:*"),
             condition=Condition(StringEquals(_OWN_TAG)),
         ),
-        policies.allow("Notify", [sns.Publish], _here("sns", "*")),
+        policies.allow("Notify", [sns.Publish], policies.in_every_region("sns", "*")),
         policies.allow(
             "WriteLogs",
             [logs.CreateLogGroup, logs.CreateLogStream, logs.DescribeLogStreams, logs.PutLogEvents],
-            _here("logs", "log-group:*"),
+            policies.in_every_region("logs", "log-group:*"),
         ),
         # Enhanced monitoring (AWS managed policy reference, "AmazonRDSEnhancedMonitoringRole").
         policies.allow(
-            "MonitorDatabases", [logs.GetLogEvents, logs.PutRetentionPolicy], _here("logs", "log-group:RDS*")
+            "MonitorDatabases",
+            [logs.GetLogEvents, logs.PutRetentionPolicy],
+            policies.in_every_region("logs", "log-group:RDS*"),
         ),
         policies.allow("LiveInTheVpc", _functions.NETWORK_INTERFACES, ["*"]),
     ]

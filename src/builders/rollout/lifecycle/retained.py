@@ -23,11 +23,8 @@ from builders.errors import EvaluationError, RolloutError
 from builders.rollout.client import Client
 from builders.rollout.model import LayerTarget, StackSet, Target, grouped
 from builders.rollout.state.serialization import Folder
-from builders.template_bodies import deletion_policy, parse_template
+from builders.template_bodies import LEAVING, deletion_policy, parse_template
 from builders.text import counted_noun, name_list
-
-_RETAINING = ("Retain", "RetainExceptOnCreate", "Snapshot")
-"""DeletionPolicy attributes that leave something (CloudFormation user guide, "DeletionPolicy attribute")."""
 
 ACKNOWLEDGED = "purge"
 
@@ -117,7 +114,7 @@ def retained_resources(
 def _policies(template: str) -> dict[str, str]:
     """The resources of a template that outlive its stack, with their policies."""
     policies = {name: deletion_policy(each) for name, each in parse_template(template)["Resources"].items()}
-    return {name: policy for name, policy in policies.items() if policy in _RETAINING}
+    return {name: policy for name, policy in policies.items() if policy in LEAVING}
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from builders.rules._rule import Finding, Rule
 from builders.rules._template import Template
+from builders.template_bodies import LEAVING
 
-_KEEPS = ("Retain", "RetainExceptOnCreate", "Snapshot")
 _KEY_PROPERTIES = ("KmsKeyId", "KMSMasterKeyId", "KmsMasterKeyId", "KmsKeyArn", "PerformanceInsightsKMSKeyId")
 
 
@@ -37,7 +37,7 @@ class KeyDiesFirst(Rule):
 
     def _findings(self, template: Template) -> Iterator[Finding]:
         for resource in template.resources():
-            if resource.body.get("DeletionPolicy") not in _KEEPS:
+            if resource.body.get("DeletionPolicy") not in LEAVING:
                 continue
             for name in set(_KEY_PROPERTIES) & set(resource.properties):
                 for value in template.branches(resource, name):

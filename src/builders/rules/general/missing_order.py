@@ -114,9 +114,9 @@ def _propagations(template: Template) -> Iterator[Need]:
 
 
 def _attachments_of(template: Template, resource: Resource, name: str) -> Iterator[Resource]:
-    gateways = _targets(template, resource, name)
+    gateways = template.targets(resource, name)
     for attachment in template.resources("AWS::EC2::VPCGatewayAttachment"):
-        attached = _targets(template, attachment, "InternetGatewayId") | _targets(template, attachment, "VpnGatewayId")
+        attached = template.targets(attachment, "InternetGatewayId") | template.targets(attachment, "VpnGatewayId")
         if gateways & attached:
             yield attachment
 
@@ -149,11 +149,9 @@ def _notifications(template: Template) -> Iterator[Need]:
 
 def _trails(template: Template) -> Iterator[Need]:
     for trail in template.resources("AWS::CloudTrail::Trail"):
-        buckets = _targets(template, trail, "S3BucketName")
+        buckets = template.targets(trail, "S3BucketName")
         for policy in template.resources("AWS::S3::BucketPolicy"):
-            if buckets & _targets(template, policy, "Bucket") and "cloudtrail.amazonaws.com" in _text(
-                policy.properties
-            ):
+            if buckets & template.targets(policy, "Bucket") and "cloudtrail.amazonaws.com" in _text(policy.properties):
                 yield Need(trail, policy, f"writes to its bucket before {policy.name} lets CloudTrail in")
 
 
@@ -170,7 +168,7 @@ def _secret_fields(template: Template) -> Iterator[Need]:
         for _, node in walk(resource.properties, ()):
             read |= set(_ADDED.findall(_with_names(template, node)))
         for attachment in attachments:
-            secrets = _targets(template, attachment, "SecretId")
+            secrets = template.targets(attachment, "SecretId")
             for secret, member in sorted(read):
                 given = template.resource(secret)
                 if secret in secrets and given and member not in _text(given.properties):
@@ -189,7 +187,7 @@ _READS = ("sqs:ReceiveMessage", "kinesis:GetRecords", "dynamodb:GetRecords")
 
 def _event_sources(template: Template) -> Iterator[Need]:
     for mapping in template.resources("AWS::Lambda::EventSourceMapping"):
-        for name in _targets(template, mapping, "FunctionName"):
+        for name in template.targets(mapping, "FunctionName"):
             function = template.resource(name)
             for policy in _only_policies(template, function, _READS):
                 yield Need(mapping, policy, f"reads its source before {policy.name} lets the function's role do so")
@@ -221,7 +219,7 @@ def _only_policies(template: Template, function: Resource | None, actions: tuple
 
 def _log_subscriptions(template: Template) -> Iterator[Need]:
     for subscription in template.resources("AWS::Logs::SubscriptionFilter"):
-        functions = _targets(template, subscription, "DestinationArn")
+        functions = template.targets(subscription, "DestinationArn")
         for permission in template.resources("AWS::Lambda::Permission"):
             granted = functions & template.references(permission.properties.get("FunctionName"))
             if granted and "logs." in _text(permission.properties.get("Principal")):
@@ -242,13 +240,13 @@ def _services(template: Template) -> Iterator[Need]:
 def _deployments(template: Template) -> Iterator[Need]:
     methods = template.resources("AWS::ApiGateway::Method")
     for deployment in template.resources("AWS::ApiGateway::Deployment"):
-        apis = _targets(template, deployment, "RestApiId")
+        apis = template.targets(deployment, "RestApiId")
         bodies = [
             api
             for name in apis
             if (api := template.resource(name)) and api.properties.keys() & {"Body", "BodyS3Location"}
         ]
-        own = [method for method in methods if apis & _targets(template, method, "RestApiId")]
+        own = [method for method in methods if apis & template.targets(method, "RestApiId")]
         if own and not bodies and not {method.name for method in own} & template.upstream(deployment):
             yield Need(deployment, own[0], f"is made before {own[0].name}: an API without methods is refused")
 
@@ -257,10 +255,6 @@ def _config_rules(template: Template) -> Iterator[Need]:
     recorders = template.resources("AWS::Config::ConfigurationRecorder")
     for rule in template.resources("AWS::Config::ConfigRule") if len(recorders) == 1 else ():
         yield Need(rule, recorders[0], f"is made before {recorders[0].name}, without which AWS Config takes no rule")
-
-
-def _targets(template: Template, resource: Resource, name: str) -> set[str]:
-    return {target.name for value in template.branches(resource, name) if (target := template.target(value.value))}
 
 
 def _targets_below(template: Template, resource: Resource, listed: str, key: str) -> set[str]:

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from builders.rules._rule import Finding, Rule
 from builders.rules._template import Template
-
-_KEEPS = ("Retain", "RetainExceptOnCreate", "Snapshot")
+from builders.template_bodies import LEAVING
 
 
 class LostSecret(Rule):
@@ -44,7 +43,7 @@ class LostSecret(Rule):
                     secret, database = template.target(secret_value.value), template.target(target_value.value)
                     if secret is None or database is None or secret.type != "AWS::SecretsManager::Secret":
                         continue
-                    kept = database.body.get("DeletionPolicy") in _KEEPS
+                    kept = database.body.get("DeletionPolicy") in LEAVING
                     lost = secret.body.get("DeletionPolicy", "Delete") == "Delete"
                     if kept and lost and template.possible(secret_value, target_value):
                         where = ("Resources", secret.name)

@@ -57,12 +57,8 @@ class RacingRotation(Rule):
                 yield Finding(schedule.path, message)
 
 
-def _targets(template: Template, resource: Resource, name: str) -> set[str]:
-    return {target.name for value in template.branches(resource, name) if (target := template.target(value.value))}
-
-
 def _needed(template: Template, schedule: Resource) -> list[Resource]:
-    ways = [way for function in _targets(template, schedule, "RotationLambdaARN") for way in _ways(template, function)]
+    ways = [way for function in template.targets(schedule, "RotationLambdaARN") for way in _ways(template, function)]
     at_once = template.constants(schedule, "RotateImmediatelyOnUpdate")
     if at_once and all(value.value in (False, "false") for value in at_once):
         return _permissions(template, schedule)
@@ -71,7 +67,7 @@ def _needed(template: Template, schedule: Resource) -> list[Resource]:
 
 def _uncallable(template: Template, schedule: Resource) -> list[str]:
     """The functions of this template that rotate and that, for sure, no permission lets Secrets Manager call."""
-    functions = [template.resource(name) for name in _targets(template, schedule, "RotationLambdaARN")]
+    functions = [template.resource(name) for name in template.targets(schedule, "RotationLambdaARN")]
     if _permissions(template, schedule) or template.cfn.transform_pre.get("Transform") or not functions:
         return []  # a transform makes permissions that are not seen here
     for permission in template.resources("AWS::Lambda::Permission"):
@@ -104,16 +100,16 @@ def _is_of_secrets_manager(template: Template, endpoint: Resource) -> bool:
 
 
 def _attachments(template: Template, schedule: Resource) -> list[Resource]:
-    secrets = _targets(template, schedule, "SecretId")
+    secrets = template.targets(schedule, "SecretId")
     attachments = template.resources("AWS::SecretsManager::SecretTargetAttachment")
-    return [attachment for attachment in attachments if secrets & _targets(template, attachment, "SecretId")]
+    return [attachment for attachment in attachments if secrets & template.targets(attachment, "SecretId")]
 
 
 def _permissions(template: Template, schedule: Resource) -> list[Resource]:
-    functions = _targets(template, schedule, "RotationLambdaARN")
+    functions = template.targets(schedule, "RotationLambdaARN")
     return [
         permission
         for permission in template.resources("AWS::Lambda::Permission")
-        if functions & _targets(template, permission, "FunctionName")
+        if functions & template.targets(permission, "FunctionName")
         and any("secretsmanager" in str(who.value) for who in template.branches(permission, "Principal"))
     ]
