@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -13,6 +14,8 @@ from builders.migration.databases import Database
 from builders.migration.schema import entries, moments, programs, schema
 from builders.migration.schema.schema import SchemaOutcome
 from builders.migration.schema.schema_plan import Users
+from builders.migration.switchover import command
+from builders.migration.switchover.steps import Context
 from builders.migration.verify import structure
 
 from .conftest import DMS_USER, Pair
@@ -260,6 +263,10 @@ def test_what_is_new_in_the_source_differs_since_nobody_keeps_it_for_the_cut_ove
         ):
             session.execute(statement.encode())
         found = [str(each) for each in structure.compare(source, target, ["payments"], {}) if each.state == "differs"]
+        context = SimpleNamespace(source=source, target=target, schemas=["payments"], left_out={})
+        (problem,) = command.changed_definitions(cast("Context", context))
+    assert problem.startswith(found[0])
+    assert problem.endswith("run `migrate-database schema`, then `verify` again")
     assert found == [
         "constraint payments.ledger positive is missing in the target",
         "index payments.email is missing in the target",

@@ -20,6 +20,7 @@ from builders.migration.switchover.preconditions import Precondition, Room
 from builders.migration.switchover.runs import Parties, SwitchoverOptions
 from builders.migration.switchover.steps import Context
 from builders.migration.task.running import Watch
+from builders.migration.verify import structure
 from builders.text import name_list
 
 if TYPE_CHECKING:
@@ -67,9 +68,17 @@ def parties_of(phase: Phase, asked: SwitchoverRequest) -> Iterator[Parties]:
             source, target, phase.schemas, phase.task, phase.fallback_task, {"source": users, "target": users},
             phase.caller, watch, progress.say, left_out, phase.fallback_reader, phase.fallback_writer,
             [Precondition("check finds nothing that nobody accepted", _Findings(phase), _CUTOVER),
+             Precondition("no definition has changed since verify", changed_definitions, _CUTOVER),
              Precondition("what start builds after the load is built", _unbuilt, _CUTOVER),
              Precondition("the target's disk has room, where that is known", room, _CUTOVER)],
         )  # fmt: skip
+
+
+def changed_definitions(context: Context) -> list[str]:
+    """Name definitions that differ now: what verify found says nothing of a policy or a trigger that came since."""
+    found = structure.compare(context.source, context.target, context.schemas, context.left_out)
+    differing = [str(each) for each in found if each.state == "differs"]
+    return [f"{name_list(differing, 3)}: run `migrate-database schema`, then `verify` again"] if differing else []
 
 
 def _unbuilt(context: Context) -> list[str]:
