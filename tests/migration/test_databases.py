@@ -220,6 +220,25 @@ def test_a_pooler_that_refuses_the_settings_of_a_session_is_named(both: Pair) ->
         pooler.join()
 
 
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [("SELECT '4111-1111'::int", "invalid input syntax for type integer;"),
+     ("SELECT '4111-41-11'::date", "date/time field value out of range;"),
+     ("INSERT INTO payments.ledger (id, note, code) SELECT 1, 'x', '411' FROM generate_series(1, 2)",
+      'violates unique constraint "ledger_pkey"'),
+     ("INSERT INTO payments.ledger (id, code) VALUES (1, '411')", 'null value in column "note" of relation "ledger"')],
+)  # fmt: skip
+def test_no_value_of_a_row_stands_in_an_error(both: Pair, statement: str, said: str) -> None:
+    with both.application() as application:
+        application.execute("GRANT ALL ON SCHEMA payments TO ferry_source")
+        application.execute("GRANT ALL ON payments.ledger TO ferry_source")
+    with both.database("source") as database, pytest.raises(MigrationError) as refused:
+        database.run(statement)
+    assert said in f"{refused.value};"
+    assert "411" not in str(refused.value)
+    assert "(1" not in str(refused.value)
+
+
 def test_every_statement_is_observed_before_and_after(both: Pair) -> None:
     seen: list[tuple[str, str]] = []
     watched = both.database("source", observe=lambda moment, statement: seen.append((moment, statement)))

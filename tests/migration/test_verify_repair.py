@@ -99,6 +99,19 @@ def test_a_row_that_dms_has_locked_is_waited_for_and_then_written(
     assert sides.run()
 
 
+def test_a_row_that_the_target_refuses_is_not_shown(sides: Sides) -> None:
+    sides.pair.administer(
+        "target", "ALTER TABLE payments.ledger ADD CONSTRAINT noted CHECK (length(note) < 7) NOT VALID"
+    )
+    sides.spoil()
+    try:
+        with pytest.raises(MigrationError, match='violates check constraint "noted"') as refused:
+            sides.run(VerifyRequest(repair=True, yes=True))
+    finally:
+        sides.pair.administer("target", "ALTER TABLE payments.ledger DROP CONSTRAINT noted")
+    assert "it's" not in str(refused.value)
+
+
 def test_rows_are_updated_inserted_and_deleted_until_both_sides_are_the_same(
     sides: Sides, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,6 +6,7 @@ Every statement passes an observer before and after, by which a test ends the pr
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -51,9 +52,11 @@ SELECT current_setting('search_path'), (SELECT count(set_config(name, '0', false
 _KEEPALIVE: dict[str, Any] = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 
 _WRONG_PASSWORD = "28P01"  # noqa: S105 an SQLSTATE
-_LOCKED, _DEADLOCK, _NOT_SERIALIZED = "55P03", "40P01", "40001"
+_LOCKED, _DEADLOCK, _NOT_SERIALIZED, _NOT_REFERRED = "55P03", "40P01", "40001", "23503"
 _PASSING = frozenset({_LOCKED, _DEADLOCK, _NOT_SERIALIZED})
 """Errors that leave no trace of the transaction, and that the same transaction may not meet a moment later."""
+
+_VALUE = re.compile(r": \".*\"$", re.DOTALL)
 
 _ADVICE = {
     _WRONG_PASSWORD: "the secret's password is not the role's: let its rotation finish, then run this again",
@@ -312,8 +315,16 @@ def _session(login: Login) -> psycopg.Connection[Any]:
 
 
 def _line(error: psycopg.Error) -> str:
-    """The error in one line: PostgreSQL's message and detail, which may have several, and not the statement."""
+    """The error in one line: PostgreSQL's message and detail, which may have several, and not the statement.
+
+    Values of rows are left out: the details of a constraint that was violated show the row, or what is not unique in
+    it, and a value that cannot be read stands in the message (PostgreSQL, "PostgreSQL Error Codes", classes 22 and 23).
+    The key that a foreign key does not find is told, as `verify` tells keys.
+    """
     primary, detail = error.diag.message_primary, " ".join((error.diag.message_detail or "").split())
+    state = error.sqlstate or ""
+    if state[:2] in ("22", "23") and state != _NOT_REFERRED:
+        primary, detail = _VALUE.sub("", primary or ""), ""
     if primary:
         return f"{primary} ({detail})" if detail else primary
     return " ".join(str(error).split())
