@@ -272,7 +272,10 @@ def test_two_stacks_with_the_same_value_are_not_chosen_between(
 
     code = write_outputs.main(["--into", str(file)])
 
-    assert (code, "both put out ArtifactsBucket; write the one that you mean into" in capsys.readouterr().err) == (
+    assert (
+        code,
+        "both have the output ArtifactsBucket; write the one that you mean into" in capsys.readouterr().err,
+    ) == (
         2,
         True,
     )

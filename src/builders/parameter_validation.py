@@ -183,7 +183,7 @@ def _mistakes_of_one(value: str, kind: str, declaration: Mapping[str, Any]) -> I
         yield f"is not what {kind} asks for: {_TYPES[kind][1]}"
     allowed = [as_text(choice) for choice in declaration.get("AllowedValues", [])]
     if allowed and value not in allowed:
-        yield f"is none of the allowed values: {', '.join(allowed)}"
+        yield f"is not one of the allowed values: {', '.join(allowed)}"
     if "AllowedPattern" in declaration:
         yield from _pattern_mistake(value, declaration)
     yield from _bound_mistakes(float(value) if kind == "Number" else None, declaration, "Value", "is {}")

@@ -88,7 +88,7 @@ def _values_for(
 ) -> dict[str, str]:
     """The outputs that layers of other scopes take from a parameter file, as parameters of the same names.
 
-    Raises `UsageError` where there is none, and where two stacks put out the same.
+    Raises `UsageError` where there is none, and where two stacks have the same output.
     """
     taken, suffix = _taken(file, templates), file.values.get(naming.SUFFIX)
     found: dict[str, tuple[str, str]] = {}
@@ -101,8 +101,8 @@ def _values_for(
                 continue
             if name in found and found[name] != (value, stack.name):
                 raise UsageError(
-                    f"{stack.name} and {found[name][1]} of {where} both put out {name}; write the one that you mean "
-                    f"into {file.path}"
+                    f"{stack.name} and {found[name][1]} of {where} both have the output {name}; write the one that you "
+                    f"mean into {file.path}"
                 )
             found[name] = (value, stack.name)
     return {name: value for name, (value, _) in found.items()}

@@ -24,7 +24,7 @@ def found(*files: ParameterFile) -> list[str]:
     return [f"{finding.location}: {finding.message}" for finding in overlapping_ranges(files)]
 
 
-APART = "two phases behind one Direct Connect need ranges apart"
+APART = "two phases behind one Direct Connect need ranges that do not overlap"
 UNREACHABLE = "packets for that part would never leave the VPC; choose another range"
 TWICE = "one of them is enough, or one is mistyped"
 

@@ -217,7 +217,7 @@ def test_what_other_accounts_put_out_is_known_by_its_name_and_said_so(
 
 def test_a_rule_is_not_asked_about_a_value_that_is_wrong_by_itself(check: Check) -> None:
     (finding,) = check(*RIGHT, "Connectivity=Gatewai")
-    assert finding.startswith("dev.json:7 parameter-value: Connectivity='Gatewai' is none of the allowed values")
+    assert finding.startswith("dev.json:7 parameter-value: Connectivity='Gatewai' is not one of the allowed values")
 
 
 def test_a_function_that_cannot_be_computed_is_reported(check_against: Check, make_layers: MakePackage) -> None:

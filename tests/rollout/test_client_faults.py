@@ -102,7 +102,7 @@ Stranger = Callable[[int, str, bytes], str]
 
 @pytest.fixture
 def stranger() -> Iterator[Stranger]:
-    """Start a server that gives every request one answer, as a proxy that wants a login does; returns its URL."""
+    """Start a server that gives every request one answer, as a proxy that asks for a login does; returns its URL."""
     servers = []
 
     def start(status: int, kind: str, body: bytes) -> str:
@@ -159,7 +159,7 @@ def test_an_answer_that_is_not_of_aws_is_one_line_and_no_defect(
             ApiCalls(access).session().ask(service, operation, **request)
         assert str(refused.value) == (
             f"what answers for {service} in us-east-1 is not AWS ({operation}); look at AWS_ENDPOINT_URL, the network "
-            "and a proxy that wants a login, and run the same command again when AWS answers"
+            "and a proxy that asks for a login, and run the same command again when AWS answers"
         )
 
 

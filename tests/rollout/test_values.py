@@ -126,7 +126,7 @@ def test_two_accounts_with_one_range_are_told_apart_from_those_that_have_their_o
     }
     assert said(values(listed, ONE, TWO, three, account_parameters=own)) == [
         "environments/staging.json, line N: VpcCidr=10.21.0.0/16 overlaps VpcCidr=10.21.128.0/17 of rollout.yaml line "
-        "N; two phases behind one Direct Connect need ranges apart",
+        "N; two phases behind one Direct Connect need ranges that do not overlap",
         "environments/dev.json, line N: VpcCidr=10.20.0.0/16 is the range of 2 VPCs behind one Direct Connect: "
         f"{ONE}/us-east-1 and {TWO}/us-east-1; give each its own in rollout.yaml: region_parameters, "
         "account_parameters, place_parameters",
@@ -207,7 +207,7 @@ def test_a_secret_that_the_phase_s_boundary_denies_is_found(values: Values) -> N
     with pytest.raises(RolloutFileError) as refused:
         require_sound(found)
     assert plain(found, str(refused.value).splitlines()) == [
-        f"rollout.yaml, line N: SourceSecretArn={secret} is none of SourceSecretArns: the boundary denies it to the "
+        f"rollout.yaml, line N: SourceSecretArn={secret} is not in SourceSecretArns: the boundary denies it to the "
         "phase's roles; add it there, then deploy account"
     ]
     wider = f"arn:aws:secretsmanager:*:{ONE}:secret:on-premises-*,arn:aws:secretsmanager:*:{TWO}:secret:on-premises-*"

@@ -207,7 +207,7 @@ def is_page(answer: Mapping[str, Any]) -> bool:
 def _foreign(service: str, operation: str, where: str, advice: Advice) -> Transient:
     return Transient(
         f"what answers for {service} in {where} is not AWS ({operation}); look at AWS_ENDPOINT_URL, the network and a "
-        f"proxy that wants a login, and {advice.retry} when AWS answers"
+        f"proxy that asks for a login, and {advice.retry} when AWS answers"
     )
 
 

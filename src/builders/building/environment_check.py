@@ -300,7 +300,7 @@ def _denied_secrets(file: ParameterFile) -> Iterator[Finding]:
     for entry in file.entries.values():
         denied = listed and not any(fnmatchcase(entry.value, each) for each in listed)
         if entry.key.endswith("SecretArn") and entry.value and denied:
-            message = f"{entry.key}={entry.value} is none of {SECRETS}: the boundary denies it to the phase's roles"
+            message = f"{entry.key}={entry.value} is not in {SECRETS}: the boundary denies it to the phase's roles"
             yield Finding("parameter-value", f"{message}; add it there, then deploy account", *file.at(entry.key))
 
 
@@ -409,7 +409,7 @@ def overlapping_ranges(files: Sequence[ParameterFile]) -> Iterator[Finding]:
     vpcs = list(dict.fromkeys(found for file in files for found in _ranges(file, VPC)))
     on_premises = list(dict.fromkeys(found for file in files for found in _ranges(file, ON_PREMISES)))
     for first, second in _overlapping(vpcs):
-        yield _finding(second, first, "two phases behind one Direct Connect need ranges apart")
+        yield _finding(second, first, "two phases behind one Direct Connect need ranges that do not overlap")
     seen = set()
     for vpc, remote in sorted(product(vpcs, on_premises), key=lambda pair: pair[0].file != pair[1].file):
         # Files repeat the ranges of the premises: each is reported once, from the VPC's own file where it is there.

@@ -32,7 +32,9 @@ def findings(
     for route in topology.routes:
         destination = as_range(route.destination)
         if destination is None or not any(destination.subnet_of(cidr) for cidr in outside):
-            yield Finding(f"VPC to {route.destination}", f"route {route.name}", "leads not to on-premises or a client")
+            yield Finding(
+                f"VPC to {route.destination}", f"route {route.name}", "leads to neither on-premises nor a client"
+            )
     for name, subnet in topology.subnets.items():
         if subnet.acl is None:
             yield Finding("VPC to everywhere", f"subnet {name}", "has the VPC's own ACL, which lets everything pass")

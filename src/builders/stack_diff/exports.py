@@ -131,7 +131,7 @@ def _pair(
     gained = new.imports & (offering - offered)
     if dropped and gained:
         raise RolloutError(
-            f"{layer} gives up {', '.join(sorted(dropped))} and takes {', '.join(sorted(gained))} of {needed} at once, "
+            f"{layer} drops {', '.join(sorted(dropped))} and imports {', '.join(sorted(gained))} of {needed}, "
             "so neither can go first; roll out the new export, then the new import, then drop the old export"
         )
     importer_first = bool(dropped) or layer not in after or (back and not gained)

@@ -374,6 +374,6 @@ class PlainLayerRun:
                 "`rollout-stacksets status` shows which layers are deployed"
             )
         complete = dataclasses.replace(self._spec, parameters={target: stack.values})
-        # Where nothing changes, what it follows was updated, and put out the same as before.
+        # Where nothing changes, what it follows was updated, and has the same outputs as before.
         if plain_change_kind(complete, before, target) is not ChangeKind.NOTHING:
             change_sets.deploy(client.deploying(stack.target), stack)
