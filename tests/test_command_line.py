@@ -260,6 +260,21 @@ def test_a_table_in_a_pipe_is_not_cut() -> None:
     assert arn in pipe.getvalue()
 
 
+def test_a_directory_that_is_gone_is_one_line(tmp_path: Path) -> None:
+    """A shell that was left in it calls a command."""
+    program = (
+        "import os, sys; from builders import command_line; os.rmdir(os.getcwd()); "
+        "sys.exit(command_line.run('it', os.getcwd, interrupted=''))"
+    )
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    command = [sys.executable, "-c", program]
+    variables = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    said = subprocess.run(command, cwd=gone, env=variables, capture_output=True, text=True, check=False)
+    line = "it: the current directory is not there any more; change into another\n"
+    assert (said.returncode, said.stderr) == (1, line)
+
+
 def test_a_full_disk_names_the_file_that_was_written(tmp_path: Path) -> None:
     """A limit on the size of files is as full as a disk can be."""
     program = (

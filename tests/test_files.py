@@ -26,6 +26,13 @@ def test_a_write_that_fails_keeps_the_old_file_and_leaves_nothing_beside_it(tmp_
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_a_write_that_cannot_begin_names_the_file_that_was_meant(tmp_path: Path) -> None:
+    path = tmp_path / ("a" * 250)
+    with pytest.raises(OSError, match="too long") as refused:
+        files.replace(path, b"content")
+    assert refused.value.filename == str(path)
+
+
 def test_a_file_that_others_may_not_read_stays_one(tmp_path: Path) -> None:
     path = tmp_path / "dev.json"
     path.touch(mode=0o600)

@@ -147,6 +147,8 @@ def _sentence(name: str, error: Exception) -> tuple[str, int]:
 
 def file_error(error: OSError) -> str:
     """The sentence about a file that cannot be read or written, or about the output where it names none."""
+    if isinstance(error, FileNotFoundError) and error.filename is None:  # os.getcwd's
+        return "the current directory is not there any more; change into another"
     where = printable(error.filename) if error.filename is not None else "the output cannot be written"
     if isinstance(error, UnfitFile):
         return f"{where}: {error.strerror}"
