@@ -30,7 +30,7 @@ from builders.migration.verify import command
 from builders.migration.verify.running import VerifyOptions, verify
 
 from .conftest import Pair
-from .remote import SCHEMAS, parties as parties_of
+from .remote import FALLBACK, SCHEMAS, parties as parties_of
 from .scenes import ORDERS, Scene, scene
 from .test_fence import CATALOGS
 
@@ -173,6 +173,13 @@ def test_the_target_keeps_no_log_for_a_fallback_beyond_the_last_verify(ready: Sc
     write(ready, "target", "two")
     assert run(ready, fall_back).open_side == "source"
     assert tokens(ready, "source") == ["one", "two"]
+
+
+def test_no_timeout_of_the_database_ends_what_the_way_back_reads(ready: Scene) -> None:
+    ready.pair.administer("target", f"ALTER DATABASE {ready.pair.name} SET statement_timeout = '9s'")
+    run(ready)
+    with ready.pair.application("target", FALLBACK) as reader:
+        assert reader.execute("SHOW statement_timeout").fetchall() == [("0",)]
 
 
 def test_after_a_fallback_the_source_is_as_it_was_before_the_cutover(ready: Scene) -> None:

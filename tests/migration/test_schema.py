@@ -100,7 +100,8 @@ def source_of(pair: Callable[..., Pair], *more: str) -> Pair:
     both = pair()
     both.administer("source", "CREATE EXTENSION citext", "GRANT SELECT ON pg_catalog.pg_authid TO ferry_source",
                     f"GRANT CREATE ON DATABASE {both.name} TO ferry_source",
-                    f"ALTER DATABASE {both.name} SET search_path = '$user', payments")  # fmt: skip
+                    f"ALTER DATABASE {both.name} SET search_path = '$user', payments",
+                    f"ALTER DATABASE {both.name} SET idle_in_transaction_session_timeout = '9s'")  # fmt: skip
     with both.application() as session:
         for statement in (SOURCE, *more):
             session.execute(statement.encode())
@@ -165,7 +166,11 @@ def test_settings_of_the_database_come_over(carried: tuple[Pair, SchemaOutcome])
     both, _ = carried
     query = "SELECT setconfig FROM pg_db_role_setting WHERE setdatabase <> 0 AND setrole = 0 AND setdatabase = (SELECT"
     query += " oid FROM pg_database WHERE datname = current_database())"
-    assert rows(both, query) == [(['search_path="$user", payments'],)] == rows(both, query, "source")
+    assert (
+        rows(both, query)
+        == [(['search_path="$user", payments', "idle_in_transaction_session_timeout=9s"],)]
+        == rows(both, query, "source")
+    )
 
 
 def test_dms_inserts_large_values_as_null_first_and_identities_as_they_are(carried: tuple[Pair, SchemaOutcome]) -> None:
@@ -199,6 +204,15 @@ def test_after_the_opening_a_materialized_view_is_refreshed_past_its_readers_whe
         ('REFRESH MATERIALIZED VIEW "payments"."plain"',),
         ('REFRESH MATERIALIZED VIEW CONCURRENTLY "payments"."totals"',),
     ]
+
+
+def test_a_timeout_of_the_database_comes_over_and_not_for_dms(carried: tuple[Pair, SchemaOutcome]) -> None:
+    both, _ = carried
+    shown = "SHOW idle_in_transaction_session_timeout"
+    with psycopg.connect(**both.login("target", DMS_USER).parameters()) as dms:
+        assert dms.execute(shown).fetchall() == [("0",)]
+    with psycopg.connect(**both.login("target").parameters()) as master:
+        assert master.execute(shown).fetchall() == [("9s",)]
 
 
 def test_no_trigger_fires_for_what_dms_writes(carried: tuple[Pair, SchemaOutcome]) -> None:

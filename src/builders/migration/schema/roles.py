@@ -7,7 +7,7 @@ of DMS and of `migrate-database` stay where they are.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -191,6 +191,19 @@ def usable(database: Database) -> set[str]:
 def settings(database: Database, roles: Sequence[str]) -> list[Setting]:
     """The settings of a database, and of roles in it or everywhere."""
     return [Setting(*row) for row in database.run(_SETTINGS, {"roles": list(roles)})]
+
+
+_TIMEOUTS = frozenset({"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout",
+                       "idle_session_timeout", "transaction_timeout"})  # fmt: skip
+
+
+def untimed(role: str, found: Iterable[Setting]) -> list[Setting]:
+    """Settings by which no timeout that a database has for everybody ends what a user of DMS does in it.
+
+    Source: DMS user guide, "Working with self-managed PostgreSQL databases as a source in AWS DMS"
+    (idle_in_transaction_session_timeout).
+    """
+    return [Setting(role, True, each.name, "0") for each in found if not each.role and each.name in _TIMEOUTS]
 
 
 def creation(role: Role) -> sql.Composed:

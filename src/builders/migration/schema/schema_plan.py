@@ -382,9 +382,10 @@ def _refreshes(source: Database, schemas: Sequence[str], rows: Collection[tuple[
 
 
 def _plan_settings(planned: Plan, source: Database, target: Database) -> None:
-    names = [role.name for role in planned.roles]
-    there = {(each.role, each.in_database, each.name): each.value for each in roles.settings(target, names)}
-    for setting in roles.settings(source, names):
+    names, dms = [role.name for role in planned.roles], planned.users.dms_target
+    there = {(each.role, each.in_database, each.name): each.value for each in roles.settings(target, [*names, dms])}
+    found = roles.settings(source, names)
+    for setting in [*found, *(roles.untimed(dms, found) if dms else ())]:
         value = there.get((setting.role, setting.in_database, setting.name))
         if value == setting.value:
             planned.there.append(f"SETTING {setting}")

@@ -17,7 +17,7 @@ from builders.migration import changes, definitions, marker
 from builders.migration.changes import Changes
 from builders.migration.databases import Database, Side
 from builders.migration.journal import OPEN, Details
-from builders.migration.schema import moments
+from builders.migration.schema import moments, roles
 from builders.migration.schema.passwords import verifier
 from builders.migration.switchover import sequences
 from builders.migration.switchover.fence import Record
@@ -109,6 +109,8 @@ def _prepare_way_back(context: Context, _details: Details) -> None:
         word = sql.Literal(verifier(target, name, password))
         target.run(sql.SQL("{} ROLE {} LOGIN PASSWORD {}").format(sql.SQL(verb), role, word))
         target.run(sql.SQL("GRANT rds_replication TO {}").format(role))
+        for setting in roles.untimed(name, roles.settings(target, ())):
+            target.run(setting.statement(target.login.database))
         for schema in context.schemas:
             target.run(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(schema), role))
         if tables := [table.sql for table in definitions.tables(target, context.schemas)]:
