@@ -21,6 +21,7 @@ from leftovers import gone_in_time, marked
 
 from builders import deploy, outputs
 from builders.cloud.process import Cloud
+from builders.demo import list_sets_of_cli
 from builders.errors import UsageError
 from builders.rehearsal import database_login
 from builders.rehearsal.deployment import PhaseAccounts, PhaseDeployment, account_ids, source_database
@@ -66,6 +67,24 @@ def test_version_2_of_the_aws_cli_deploys_a_phase(version_2: str, cloud: Cloud, 
         deployment.deploy_phase()
     proof = database_login.prove(accounts.phase, deployment.stacks["secrets"]["SecretsManagerArn"], cloud.ca_file)
     assert "logged in to PostgreSQL" in proof
+
+
+@pytest.mark.parametrize("name", ["stackferry-monitoring-uat1", "stackferry-foundation-dev"])
+@pytest.mark.parametrize("call_as", ["SELF", "DELEGATED_ADMIN"])
+def test_the_stack_sets_that_are_there_are_listed_whatever_suffix_and_layers_a_phase_has(
+    name: str, call_as: str
+) -> None:
+    asked: list[list[str]] = []
+
+    def answer(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        asked.append(command)
+        return subprocess.CompletedProcess(command, 0, f"{name}\n", "")
+
+    list_sets_of_cli(deploy.AwsCli(("aws",), {}, execute=answer), call_as, lambda _line: None)
+    sets = [command[command.index("--stack-set-name") + 1] for command in asked if "--stack-set-name" in command]
+    assert sets == [name, name]
+    as_whom = [command[command.index("--call-as") + 1] for command in asked if "--call-as" in command]
+    assert as_whom == ([] if call_as == "SELF" else [call_as] * 3)
 
 
 Demo = subprocess.CompletedProcess[str]

@@ -232,24 +232,29 @@ def _rehearse(say: Say, check: bool) -> int:
 
     def list_sets(prepared: RehearsalCloud) -> None:
         tooling = aws_cli(prepared.cloud, prepared.rollout.tooling.account, prepared.rollout.home)
-        _list_sets(tooling, next(iter(prepared.rollout.phases)), say)
+        list_sets_of_cli(tooling, prepared.rollout.stacksets.call_as, say)
 
     return cli.rehearse(ROLLOUT, TEMPLATES, check=check, afterwards=list_sets)
 
 
-def _list_sets(aws: AwsCli, phase: str, say: Say) -> None:
+def list_sets_of_cli(aws: AwsCli, call_as: str, say: Say) -> None:
     """List the stack sets, and of one of them the instances and the operations."""
-    of_set = ("--stack-set-name", stack_set(LAYER, phase))
+
+    def listed(*arguments: str) -> str:
+        whole = (*arguments, *(() if call_as == "SELF" else ("--call-as", call_as)))
+        say(f"$ aws cloudformation {shlex.join(whole)} --output text")
+        return aws.run("cloudformation", *whole, "--output", "text").strip()
+
     say("the result in the AWS CLI:")
+    names = listed("list-stack-sets", "--status", "ACTIVE", "--query", "sort(Summaries[].StackSetName)").split()
+    for name in names:
+        say(f"  {name}")
+    shown = [name for name in names if name.startswith(stack_set(LAYER, ""))] or names
     for arguments in (
-        ("list-stack-sets", "--status", "ACTIVE", "--query", "sort(Summaries[].StackSetName)"),
-        ("list-stack-instances", *of_set, "--query", "Summaries[].[Account, Region, Status]"),
-        ("list-stack-set-operations", *of_set, "--query", "reverse(Summaries)[].[OperationId, Action, Status]"),
+        ("list-stack-instances", "--query", "Summaries[].[Account, Region, Status]"),
+        ("list-stack-set-operations", "--query", "reverse(Summaries)[].[OperationId, Action, Status]"),
     ):
-        say(f"$ aws cloudformation {shlex.join(arguments)} --output text")
-        answer = aws.run("cloudformation", *arguments, "--output", "text").strip()
-        # A list of single values is printed in one line.
-        for line in answer.replace("\t", "\n").splitlines() if "sort" in arguments[-1] else answer.splitlines():
+        for line in listed(arguments[0], "--stack-set-name", shown[0], *arguments[1:]).splitlines() if shown else ():
             say(f"  {line}")
 
 
