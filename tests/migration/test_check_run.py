@@ -119,6 +119,7 @@ def test_an_open_finding_is_exit_code_1_and_named_with_its_remedy(
     assert "payments.without: DMS carries no UPDATE and no DELETE" in out
     assert "ALTER TABLE payments.without ADD COLUMN" in out
     assert f"--accept '{NAME}'" in out
+    assert "1 table, no rows that ANALYZE has counted, " in out
     assert "a load takes" in out
 
 

@@ -63,8 +63,9 @@ def _kind(page: Page, kind: str, found: list[Finding]) -> None:
 
 def _estimate(page: Page, report: CheckReport) -> None:
     estimated = report.estimate
+    rows = f"about {estimated.rows:,} rows" if estimated.rows else "no rows that ANALYZE has counted"
     page.line(
-        f"{counted_noun(estimated.tables, 'table')}, about {estimated.rows:,} rows, {size_text(estimated.size)} and "
+        f"{counted_noun(estimated.tables, 'table')}, {rows}, {size_text(estimated.size)} and "
         f"{size_text(estimated.index_size)} of indexes"
     )
     page.line(
