@@ -223,6 +223,25 @@ sys.exit({function}())
     assert (said.returncode, said.stderr) == (130, f"{name}: interrupted; nothing was changed\n")
 
 
+@pytest.mark.parametrize(
+    ("module", "imported"),
+    [("builders.demo", "psycopg"), ("builders.cloud", "builders.cloud.process")],
+)
+def test_an_interrupt_while_a_module_is_run_and_loaded_is_one_line(module: str, imported: str) -> None:
+    program = f"""
+import os, runpy, signal, sys
+class Interrupting:
+    def find_spec(name, path, target=None):
+        if name == {imported!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupting)
+sys.argv = ["it", "--version"]
+runpy.run_module({module!r}, run_name="__main__")
+"""
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (said.returncode, said.stderr) == (130, f"{module}: interrupted; nothing was changed\n")
+
+
 ENDED = """
 import os, signal, sys
 from builders import build, command_line, start

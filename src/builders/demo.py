@@ -52,6 +52,8 @@ try:
     from builders.rollout.cli.options import check_option
 except ModuleNotFoundError as error:
     sys.exit(command_line.missing("builders.demo", error))
+except KeyboardInterrupt:
+    sys.exit(start.interrupted("builders.demo"))
 
 Say = Callable[[str], None]
 

@@ -54,6 +54,12 @@ def _hang_up(_signal: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
+def interrupted(name: str) -> int:
+    """Say that a command has not begun, and return its exit code."""
+    print(f"{name}: interrupted; nothing was changed", file=sys.stderr)
+    return INTERRUPTED
+
+
 def _run(name: str, module: str) -> int:
     try:
         take_signals()
@@ -62,6 +68,5 @@ def _run(name: str, module: str) -> int:
         gc.freeze()
         gc.enable()
     except KeyboardInterrupt:
-        print(f"{name}: interrupted; nothing was changed", file=sys.stderr)
-        return INTERRUPTED
+        return interrupted(name)
     return int(main())

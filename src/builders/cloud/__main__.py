@@ -8,9 +8,13 @@ import re
 import sys
 from pathlib import Path
 
-from builders import command_line
-from builders.cloud import process
+from builders import command_line, start
 from builders.errors import CloudError
+
+try:
+    from builders.cloud import process
+except KeyboardInterrupt:
+    sys.exit(start.interrupted("builders.cloud"))
 
 
 def main(arguments: list[str] | None = None) -> int:
