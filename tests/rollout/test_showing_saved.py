@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from builders import advice
 from builders.errors import RolloutError, UsageError
 from builders.rollout.plan.changes import ChangeKind
 from builders.rollout.plan.plan import Group, Plan, PlannedHazard
@@ -174,7 +175,10 @@ def test_a_file_that_is_none_of_ours_is_refused_in_one_line(content: bytes, prob
     with pytest.raises(RolloutError) as refused:
         plan_file.load_plan(path)
     assert str(refused.value).startswith(f"{path} {problem}")
-    assert str(refused.value).endswith("; save one with `rollout-stacksets plan --out`")
+    with advice.given():
+        advice.give({"--phase": "dev"})
+        said = advice.completed(str(refused.value))
+    assert said.endswith("; save one with `rollout-stacksets plan --out plan.json --phase dev`"), "it can be typed"
     assert "\n" not in str(refused.value)
 
 

@@ -135,7 +135,7 @@ def load_plan(path: Path) -> SavedPlan:
     The digest finds edits, and nobody who writes a new one: what such a plan says is compared with a fresh plan, and it
     acknowledges nothing that it does not show.
     """
-    advice = "save one with `rollout-stacksets plan --out`"
+    advice = "save one with `rollout-stacksets plan --out plan.json`"
     try:
         found = json.loads(files.read_bytes(path))
     except OSError as error:
