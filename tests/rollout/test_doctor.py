@@ -632,6 +632,22 @@ def placed(phase: CheckedPhase, **values: str) -> CheckedPhase:
     )
 
 
+def test_what_cannot_be_asked_for_several_layers_is_one_finding(
+    phase: CheckedPhase, administrator: Administrator
+) -> None:
+    drop_role(administrator, phase.accounts[1], PLAN_ROLE)
+    logs = {"Named": {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": "it"}}}
+    values = {"EnvironmentSuffix": SUFFIX, "MigrationPhase": PHASE, "CostCenter": "payments"}
+    targets = tuple(Target(account, REGION) for account in phase.accounts)
+    phase = dataclasses.replace(
+        phase,
+        templates={layer: made(layer, resources=logs) for layer in ("database", "network")},
+        groups=(TargetGroup(targets, (Source("given", values),)),),
+    )
+    (finding,) = found(phase, "log groups")
+    assert (finding.severity, finding.where) == (Severity.UNKNOWN, (phase.accounts[1],))
+
+
 def test_a_log_group_that_rds_has_made_itself_is_found_with_what_to_do(
     administrator: Administrator, phase: CheckedPhase
 ) -> None:

@@ -352,4 +352,4 @@ def run_check(name: str, phase: CheckedPhase) -> CheckResult:
             found.append(finding)
     except RolloutError as error:
         found.append(unknown_finding(error))
-    return CheckResult(name, tuple(found))
+    return CheckResult(name, tuple(dict.fromkeys(found)))  # the same may be unknown of several layers
