@@ -527,7 +527,9 @@ def test_rows_of_a_source_with_another_encoding_are_the_same_and_what_differs_is
     """A server hashes the bytes of its own encoding."""
     both = Pair(f"payments_in_{encoding.lower()}", *servers)
     for server, owner, its in zip(servers, (APPLICATION, MASTER), (encoding, "UTF8"), strict=True):
-        server.administer(f"CREATE DATABASE {both.name} OWNER {owner} ENCODING '{its}' LOCALE 'C' TEMPLATE template0")
+        server.administer(
+            f"CREATE DATABASE {both.name} OWNER {owner} ENCODING '{its}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+        )
     both.administer("source", f"GRANT CREATE ON DATABASE {both.name} TO {REPLICATION_USER}")
     with both.database("source") as source, both.database("target") as target:
         for side in (source, target):

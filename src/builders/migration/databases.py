@@ -49,6 +49,9 @@ SELECT current_setting('search_path'), (SELECT count(set_config(name, '0', false
   WHERE setting <> '0' AND name IN ('statement_timeout', 'idle_in_transaction_session_timeout',
                                     'idle_session_timeout', 'transaction_timeout'))
 """
+OLDEST_MAJOR = 11
+"""The first major version with all that the statements of this room use: covering indexes, hashes of 64 bits, slots
+that are advanced by a call, and procedures (release notes of 11)."""
 _KEEPALIVE: dict[str, Any] = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 
 _WRONG_PASSWORD = "28P01"  # noqa: S105 an SQLSTATE
@@ -148,6 +151,13 @@ class Database:
         self._observe = observe or (lambda _moment, _statement: None)
         self.login, self.connection = self._connect()
         self.version = self.connection.info.server_version
+        if self.version < OLDEST_MAJOR * 10000:
+            name = self.connection.info.parameter_status("server_version")
+            self.close()
+            raise MigrationError(
+                f"the {side} is PostgreSQL {name}, and a migration needs what came with PostgreSQL {OLDEST_MAJOR}: "
+                "upgrade it first, for example with pg_upgrade"
+            )
 
     def __enter__(self) -> Database:
         """Close the session at the end of the block."""
