@@ -59,6 +59,13 @@ class Scene:
             load(source, target, self.exchange)
 
 
+def mark(pair: Pair) -> None:
+    """Make the marker's table, which DMS may write to in the target."""
+    make_marker(pair)
+    pair.administer("target", f"GRANT ALL ON SCHEMA stackferry TO {DMS_USER}",
+                    f"GRANT ALL ON ALL TABLES IN SCHEMA stackferry TO {DMS_USER}")  # fmt: skip
+
+
 def load(source: Database, target: Database, exchange: Exchange) -> None:
     """Load by the task, wait until it runs, and verify."""
     exchange.ask("forward", "begin", "reload-target")
@@ -75,7 +82,7 @@ def scene(pair: Callable[..., Pair], *definitions: str) -> Iterator[Scene]:
     """Make a phase whose task runs and which is verified; afterwards nothing of it runs, and no slot is left."""
     definitions = ("CREATE SCHEMA payments", *(definitions or (ORDERS,)))
     made = pair(*definitions)
-    make_marker(made)
+    mark(made)
     writer = f"shop_{made.name}"
     roles(made, writer)
     for side in get_args(Side):
@@ -94,8 +101,6 @@ def scene(pair: Callable[..., Pair], *definitions: str) -> Iterator[Scene]:
         for grant in grants:
             for user in (writer, DMS_USER):
                 target.run(grant.format(user))
-        made.administer("target", f"GRANT ALL ON SCHEMA stackferry TO {DMS_USER}",
-                        f"GRANT ALL ON ALL TABLES IN SCHEMA stackferry TO {DMS_USER}")  # fmt: skip
         moments.prepare(target)
         role = sql.Identifier(writer)
         opening, closing = (sql.SQL(f"ALTER ROLE {{}} {word}LOGIN").format(role).as_string() for word in ("", "NO"))

@@ -29,9 +29,9 @@ from builders.migration.task.values import LoadProgress, Task
 from builders.migration.verify import command
 from builders.migration.verify.running import VerifyOptions, verify
 
-from .conftest import Pair
+from .conftest import REPLICATION_USER, Pair
 from .remote import FALLBACK, SCHEMAS, parties as parties_of
-from .scenes import ORDERS, Scene, scene
+from .scenes import ORDERS, Scene, mark, scene
 from .test_fence import CATALOGS
 
 TWO_TABLES = (
@@ -143,15 +143,21 @@ def test_the_tables_of_an_extension_are_none_of_the_application_and_stand_in_nob
 class DeployedPhase:
     """As much of a phase as `status` asks of one whose metrics nobody may read."""
 
-    name, suffix, schemas = "dev", "dev", SCHEMAS
+    name, suffix, schemas, users, source_user = "dev", "dev", SCHEMAS, frozenset[str](), REPLICATION_USER
     outputs: ClassVar = {DATABASE_SECRET: "arn"}
 
     def __init__(self, ready: Scene) -> None:
         self.session = self
-        self.target = functools.partial(ready.pair.database, "target")
+        self.source, self.target = (functools.partial(ready.pair.database, side) for side in get_args(Side))
 
     def ask(self, *_call: str, **_request: Any) -> None:
         raise AccessDenied("not allowed")
+
+
+def overview(ready: Scene) -> status.Overview:
+    phase: Any = DeployedPhase(ready)
+    task = Task("arn", "instance", ("from", "to"), "stopped", "", "", "", "monday", LoadProgress(100, 1, 0, 0, 0))
+    return status.of_phase(phase, task, [])
 
 
 def test_the_target_keeps_no_log_for_a_fallback_beyond_the_last_verify(ready: Scene) -> None:
@@ -163,9 +169,7 @@ def test_the_target_keeps_no_log_for_a_fallback_beyond_the_last_verify(ready: Sc
             return next(each.behind or 0 for each in slots.read(target).slots if each.name.startswith(SLOT))
 
     kept = unread()
-    phase: Any = DeployedPhase(ready)
-    task = Task("arn", "instance", ("from", "to"), "stopped", "", "", "", "monday", LoadProgress(100, 1, 0, 0, 0))
-    page = [text for title, text in status.of_phase(phase, task, []).lines() if title == "slot"]
+    page = [text for title, text in overview(ready).lines() if title == "slot"]
     assert any("stackferry_changes" in line and "`migrate-database verify` reads it" in line for line in page)
     with ready.pair.database("source") as source, ready.pair.database("target") as target:
         command.run(source, target, SCHEMAS, [], VerifyOptions(patience=5.0), command.VerifyRequest())
@@ -572,6 +576,21 @@ def test_a_finished_migration_that_is_finished_again_is_told_again_and_nothing_i
         assert end(parties, SwitchoverOptions(), never) == outcome
     with ready.pair.database("target") as target:
         assert Journal(target).entries() == before
+
+
+def test_a_migration_that_begins_again_after_its_end_has_a_way_back_again(ready: Scene) -> None:
+    for kind in (cut_over, fall_back, end):
+        run(ready, kind)
+    assert overview(ready).step == "finished"
+    mark(ready.pair)
+    with ready.pair.database("target") as target:
+        Journal(target).write("schema-2", "schema", "done")
+    assert "start" in overview(ready).next
+    ready.go_forward_again()
+    run(ready, cut_over)
+    write(ready, "target", "on the target")
+    run(ready, fall_back)
+    assert tokens(ready, "source") == ["on the target"]
 
 
 def test_a_source_whose_reads_were_kept_is_closed_for_good_at_the_end(ready: Scene) -> None:

@@ -129,7 +129,7 @@ def _step(overview: Overview, target: Database, log: Sequence[Run], runs: Sequen
     begins = "migrate-database start"
     candidates = (
         (last and not last.is_over, f"{last and last.name} is under way", f"migrate-database {last and last.kind}"),
-        (last and last.kind == "finish", "finished", "nothing"),
+        (journal.ended_by(log), "finished", "nothing"),
         (journal.open_side(runs) == "target", "the application is on the target",
          "migrate-database finish; or fallback"),
         (not moments.is_prepared(target), "nothing was done yet", "migrate-database check, then schema"),

@@ -153,7 +153,7 @@ def _must_fit(kind: Kind, runs: Sequence[Run]) -> None:
     if kind == "finish":
         finish.must_fit(runs)
         return
-    if kind == "fallback" and any(run.kind == "finish" for run in runs):
+    if kind == "fallback" and journal.ended_by(runs):
         raise MigrationError("the migration was finished: its way back is gone")
     is_open, closes = journal.open_side(runs), "source" if kind == "cutover" else "target"
     if is_open == closes:
