@@ -16,6 +16,7 @@ import pytest
 from sampling import Points
 
 from builders.aws.errors import AccessDenied
+from builders.cloud.rds.on_premises import REPLICATION_USER
 from builders.errors import MigrationError
 from builders.migration import journal, slots, status
 from builders.migration.changes import SLOT
@@ -29,7 +30,7 @@ from builders.migration.task.values import LoadProgress, Task
 from builders.migration.verify import command
 from builders.migration.verify.running import VerifyOptions, verify
 
-from .conftest import REPLICATION_USER, Pair
+from .conftest import Pair
 from .remote import FALLBACK, SCHEMAS, parties as parties_of
 from .scenes import ORDERS, Scene, mark, scene
 from .test_fence import CATALOGS

@@ -162,7 +162,7 @@ def test_once_bootstrapped_a_plan_is_looked_at_without_a_deploy_role(
     file.write_text(given)
     assert (planned.code, planned.data["nothing_to_do"], planned.data["notes"]) == (0, True, [])
     assert (deployed.code, "the deploy role nobody-made-it cannot be assumed" in deployed.out) == (1, True)
-    pages = set(re.findall(r"make it as in (\S+\.md)", deployed.out))
+    pages = set(re.findall(r"make it as in (.+?\.md)", deployed.out))
     assert pages == {str(Path("docs/bootstrap.md").resolve())}
 
 

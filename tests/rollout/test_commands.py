@@ -310,7 +310,7 @@ def test_resume_judges_again_before_it_goes_on_and_ends_a_run_that_shall_not(dep
     _interrupted(deployed, "2")
     blocked = deployed.call("resume", "--phase", "dev", "--poll", "0.05")
     assert blocked.code == 1
-    assert "what is left of the run is blocked in 1 ways, shown above; acknowledge database/Password" in blocked.err
+    assert "what is left of the run is blocked in 1 way, shown above; acknowledge database/Password" in blocked.err
     assert "Password (AWS::SecretsManager::Secret) is removed" in blocked.err
     refused = deployed.apply()
     assert "is not over: apply of release" in refused.err

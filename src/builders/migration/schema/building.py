@@ -18,6 +18,7 @@ from builders.migration.databases import Database, sqlstate
 from builders.migration.definitions import tables
 from builders.migration.schema import moments
 from builders.migration.schema.moments import Kept, Say
+from builders.text import counted_noun
 
 _VIOLATED = "23503"
 
@@ -112,4 +113,4 @@ def analyze(target: Database, schemas: Sequence[str], say: Say) -> None:
             target.patiently(target.run, sql.SQL("ANALYZE {}").format(table.sql))
             advance(str(table))
     if found:
-        say(f"analyzed {len(found):,} tables")
+        say(f"analyzed {counted_noun(len(found), 'table')}")

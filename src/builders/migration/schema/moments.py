@@ -19,6 +19,7 @@ from psycopg import sql
 from builders import naming
 from builders.migration.databases import Database, Side
 from builders.migration.definitions import BASE_TYPES, LARGE, Table, tables
+from builders.text import counted_noun
 
 STATE = naming.STATE_SCHEMA
 """The schema in the target with what a migration remembers; it is never replicated."""
@@ -358,4 +359,4 @@ def truncate(target: Database, schemas: Sequence[str], say: Say) -> None:
     for first in range(0, len(found), _TRUNCATED_AT_ONCE):
         several = found[first : first + _TRUNCATED_AT_ONCE]
         target.patiently(target.run, sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(several)))
-    say(f"emptied {len(found):,} tables of the target")
+    say(f"emptied {counted_noun(len(found), 'table')} of the target")

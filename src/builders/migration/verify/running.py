@@ -31,7 +31,7 @@ from builders.migration.verify.again import RecheckedRows, look_again
 from builders.migration.verify.comparing import MOST_NAMED, Comparison, Pace, Stopped, TableProgress
 from builders.migration.verify.state import StoredComparison
 from builders.migration.verify.structure import DefinitionFinding
-from builders.text import unknown_name
+from builders.text import counted_noun, unknown_name
 
 POLL_SECONDS, COLLECT_SECONDS = 0.5, 5.0
 CANCEL_SECONDS = 5.0
@@ -219,7 +219,7 @@ def _begin(run: StoredComparison, changes: Changes | None, say: Callable[[str], 
             say("the slot of changes is gone since the last comparison was interrupted: this one begins anew")
             run.goes_on = False
     if run.goes_on:
-        say(f"going on where the last comparison was interrupted: {len(run.tables):,} tables were begun")
+        say(f"going on where the last comparison was interrupted: {counted_noun(len(run.tables), 'table')} begun")
         return
     if changes is not None:
         changes.begin()

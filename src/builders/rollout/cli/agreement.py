@@ -29,6 +29,7 @@ from builders.rollout.render.plan_file import SavedPlan
 from builders.rollout.render.progress import observing
 from builders.rollout.render.results import add_report, report_data
 from builders.rollout.state.journal import Command, Run
+from builders.text import counted_noun
 
 LONGEST_POLLS = 15
 """The longest pause between two polls, as a multiple of the first."""
@@ -81,7 +82,9 @@ def require_same(saved: SavedPlan | None, made: Plan, name: Path | str | None) -
     if saved is not None and (differences := plan_file.differences(saved, made)):
         for line in differences:
             progress.say(line)
-        raise RolloutError(f"{name} is stale: the phase has changed in {len(differences)} ways since; plan again")
+        raise RolloutError(
+            f"{name} is stale: the phase has changed in {counted_noun(len(differences), 'way')} since; plan again"
+        )
 
 
 def planning(
@@ -144,7 +147,9 @@ def show_before(made: Plan, what: str = "the plan", then: str = "") -> None:
     names = sorted({each.name for each in made.blocks if each.hazard.acknowledgeable})
     ways = f"acknowledge {', '.join(names)} by --acknowledge, or " if names else ""
     after = f", then {then}" if then else ""
-    raise RolloutError(f"{what} is blocked in {len(made.blocks)} ways, shown above; {ways}apply the remedies{after}")
+    raise RolloutError(
+        f"{what} is blocked in {counted_noun(len(made.blocks), 'way')}, shown above; {ways}apply the remedies{after}"
+    )
 
 
 def agree(options: Options, made: Plan, lock: PlanningLock | None = None, question: str = "") -> bool:
