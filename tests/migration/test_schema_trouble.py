@@ -251,6 +251,35 @@ def test_a_table_that_may_not_be_read_names_the_command_that_says_the_grant(made
         carry(both)
 
 
+CODE_IN_CHECKS = """
+CREATE SCHEMA payments;
+CREATE FUNCTION payments.is_fine(text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+  IF current_user <> 'app' THEN RAISE EXCEPTION 'this runs as %', current_user; END IF;
+  RETURN true;
+END $$;
+CREATE DOMAIN payments.fine AS text CHECK (payments.is_fine(VALUE));
+CREATE TABLE payments.letters (id int PRIMARY KEY, body text CHECK (payments.is_fine(body)), more payments.fine)
+"""
+
+
+def test_the_code_of_a_check_runs_as_the_owner_and_not_as_the_master_user(made: Callable[..., Pair]) -> None:
+    """Otherwise whoever may write a function in the source would have the rights of the target's master user."""
+    both = made(source=CODE_IN_CHECKS)
+    carry(both)
+    with both.database("target") as target:
+        target.run("INSERT INTO payments.letters VALUES (1, 'a', 'b')")
+        for each in moments.harden_statements(target, "cutover"):
+            moments.put_on(target, target, each)
+        opened = moments.harden_statements(target, "opened")
+        assert [each.kind for each in opened] == ["VALIDATE"] * 2
+        for each in opened:
+            moments.put_on(target, target, each)
+        checks = "FROM pg_constraint WHERE contype = 'c' AND connamespace = 'payments'::regnamespace"
+        assert target.run(f"SELECT convalidated {checks}") == [(True,)] * 2
+        assert target.value("SELECT current_user") == MASTER
+
+
 def test_a_run_that_is_ended_at_any_statement_is_taken_up_by_the_next(made: Callable[..., Pair]) -> None:
     both = made()
     for number in itertools.count(3, 23):
