@@ -41,10 +41,6 @@ REFUSALS = 5
 """Attempts of each writer on each side, after which a deliberate defect is taken to have closed both sides for good."""
 
 
-CLOSED_ROUNDS = 5
-"""Rounds until a writer tries a side again that refused it: a connection costs more than many writes."""
-
-
 @dataclass(frozen=True)
 class Attempt:
     """A write that was tried: its times by this process's clock, and what became of it."""
@@ -68,18 +64,14 @@ class Writer(threading.Thread):
         self._sessions: dict[Side, psycopg.Connection[Any]] = {}
 
     def run(self) -> None:
-        number, rounds = 0, itertools.count()
-        again: dict[Side, int] = dict.fromkeys(get_args(Side), 0)
-        for each in rounds:
+        number = 0
+        while not self.over.is_set():
             for side in get_args(Side):
-                if again[side] <= each:
-                    number += 1
-                    opened = self._try(side, f"{self.prefix}-{number}")
-                    again[side] = each if opened else each + CLOSED_ROUNDS
-            if self.over.wait(0.02):
-                return
+                number += 1
+                self._try(side, f"{self.prefix}-{number}")
+            self.over.wait(0.02)
 
-    def _try(self, side: Side, token: str) -> bool:
+    def _try(self, side: Side, token: str) -> None:
         began = time.monotonic()
         outcome: Literal["acknowledged", "refused", "doubled value"] = "refused"
         try:
@@ -99,7 +91,6 @@ class Writer(threading.Thread):
             self.refused.append((side, began))
         else:
             self.attempts.append(Attempt(token, side, began, time.monotonic(), outcome))
-        return outcome != "refused"
 
     def acknowledged_since(self, moment: float, sides: Iterable[Side]) -> bool:
         """Return whether a write to one of these sides began after a moment and was acknowledged."""

@@ -22,6 +22,9 @@ from .conftest import Pair, make_marker
 from .remote import DMS_USER, FALLBACK, SCHEMAS, parties
 from .stand_in import Exchange, roles
 
+PARTS = 16
+"""Of all points of a command, so that they are tried side by side."""
+
 ORDERS = "CREATE TABLE payments.orders (id bigserial PRIMARY KEY, token varchar(64) NOT NULL, note text NOT NULL)"
 
 

@@ -32,7 +32,7 @@ from builders.migration.verify.running import VerifyOptions, verify
 
 from .conftest import Pair
 from .remote import FALLBACK, SCHEMAS, parties as parties_of
-from .scenes import ORDERS, Scene, mark, scene
+from .scenes import ORDERS, PARTS, Scene, mark, scene
 from .test_fence import CATALOGS
 
 TWO_TABLES = (
@@ -507,13 +507,21 @@ def test_a_fence_that_was_taken_away_by_hand_undoes_the_run(ready: Scene) -> Non
     assert not refuses(ready, "source")
 
 
+@pytest.mark.sampled(when=lambda params: params["part"] == 0)
+@pytest.mark.parametrize("part", range(PARTS))
 def test_interrupted_at_any_moment_one_side_takes_writes_after_at_most_one_more_run(
-    pair: Callable[..., Pair], points: Points
+    pair: Callable[..., Pair],
+    points: Points,
+    whole: bool,
+    part: int,
+    record_property: Callable[[str, object], None],
 ) -> None:
     with scene(pair, *TWO_TABLES) as ready:
         prepared(ready)
         before, count = catalogs(ready), 250
-        for point in points(count):
+        chosen = list(points(count))[part::PARTS] if whole else list(points(count))
+        record_property("points", len(chosen))
+        for point in chosen:
             seen = [0]
 
             def observe(moment: str, _statement: str, seen: list[int] = seen, point: int = point) -> None:

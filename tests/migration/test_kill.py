@@ -14,7 +14,7 @@ from builders.migration.journal import Kind
 from .conftest import Pair
 from .kill_harness import Kill, harness
 from .killed import DEFECTS
-from .scenes import scene
+from .scenes import PARTS, scene
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +24,6 @@ def process() -> Iterator[subprocess.Popen[str]]:
 
 
 KINDS: tuple[Kind, Kind] = ("cutover", "fallback")
-PARTS = 8
-"""Of all points, so that they are tried side by side."""
 
 
 @pytest.mark.sampled(when=lambda params: params["part"] == 0)
