@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -224,6 +225,25 @@ def test_a_server_that_is_too_old_is_named_with_its_version(both: Pair, monkeypa
     monkeypatch.setattr(databases, "OLDEST_MAJOR", 99)
     with pytest.raises(MigrationError, match=r"the source is PostgreSQL [\d.]+ .*came with PostgreSQL 99: upgrade it"):
         both.database("source")
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [("ungültige Eingabesyntax für Typ integer: »4111-1111«", "ungültige Eingabesyntax für Typ integer"),
+     ("syntaxe en entrée invalide pour le type integer : « 4111-1111 »",
+      "syntaxe en entrée invalide pour le type integer"),
+     ('"integer"型の入力構文が不正です: "4111-1111"', '"integer"型の入力構文が不正です'),
+     ('invalid input syntax for type integer: "4111\n: 1111"', "invalid input syntax for type integer")],
+)  # fmt: skip
+def test_no_value_stands_in_an_error_in_whatever_language_the_server_writes_it(
+    both: Pair, message: str, said: str
+) -> None:
+    class Refused(psycopg.errors.InvalidTextRepresentation):
+        diag: Any = SimpleNamespace(message_primary=message, message_detail=None)
+
+    with both.database("source") as database, pytest.raises(MigrationError) as refused, database.translated():
+        raise Refused
+    assert str(refused.value) == f"the source refused with SQLSTATE 22P02: {said}"
 
 
 @pytest.mark.parametrize(

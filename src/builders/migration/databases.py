@@ -59,7 +59,8 @@ _LOCKED, _DEADLOCK, _NOT_SERIALIZED, _NOT_REFERRED = "55P03", "40P01", "40001", 
 _PASSING = frozenset({_LOCKED, _DEADLOCK, _NOT_SERIALIZED})
 """Errors that leave no trace of the transaction, and that the same transaction may not meet a moment later."""
 
-_VALUE = re.compile(r": \".*\"$", re.DOTALL)
+_VALUE = re.compile(r"\s?:\s.*", re.DOTALL)
+"""The end of a message that has a value in it, in whatever language and quotation marks the server writes it."""
 
 _ADVICE = {
     _WRONG_PASSWORD: "the secret's password is not the role's: let its rotation finish, then run this again",
