@@ -72,11 +72,12 @@ def test_help_cuts_no_sentence_of_a_subcommand(module: str) -> None:
     assert "..." not in said.stdout.partition("Commands:")[2]
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_full_disk_is_one_line_and_no_defect(name: str) -> None:
+def test_a_full_disk_is_one_line_and_no_defect(name: str, unbuffered: str) -> None:
     full = os.open("/dev/full", os.O_WRONLY)
     try:
-        said = call(COMMANDS[name], "--help", stdout=full)
+        said = call(COMMANDS[name], "--help", stdout=full, environment={"PYTHONUNBUFFERED": unbuffered})
     finally:
         os.close(full)
     assert said.returncode == command_line.FAILED

@@ -47,6 +47,7 @@ class PlainStream(io.TextIOBase):
         super().__init__()
         self.behind = stream
         """The stream that this one writes to; consoles draw on it."""
+        self._failed: OSError | None = None
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
@@ -60,11 +61,17 @@ class PlainStream(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Write a text, made printable."""
-        self.behind.write(encodable(printable_lines(text), self.encoding))
+        try:
+            self.behind.write(encodable(printable_lines(text), self.encoding))
+        except OSError as error:
+            self._failed = error
+            raise
         return len(text)
 
     def flush(self) -> None:
-        """Flush the stream behind."""
+        """Flush the stream behind. Raises once more what a write has raised: argparse, for one, passes it over."""
+        if self._failed:
+            raise self._failed
         self.behind.flush()
 
     def close(self) -> None:
