@@ -414,6 +414,34 @@ def test_a_killed_comparison_goes_on_where_it_was(sides: Sides, monkeypatch: pyt
     ]
 
 
+@pytest.mark.parametrize(
+    ("before", "meanwhile"),
+    [("DELETE FROM payments.names WHERE made > '2027-01-01'", "ANALYZE payments.names"),
+     ("UPDATE payments.names SET note = 'y'", "VACUUM FULL payments.names")],
+)  # fmt: skip
+def test_a_killed_comparison_of_a_table_that_was_analyzed_or_rewritten_since_still_finds_a_row_that_is_missing(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch, before: str, meanwhile: str
+) -> None:
+    monkeypatch.setattr(comparing, "PAGES_A_READ", 4)
+    monkeypatch.setattr(comparing, "BUCKET_ROWS", 10)
+    sides.pair.administer("source", "ANALYZE payments.names", before)
+    sides.target.run(before)
+    first = "DELETE FROM payments.names WHERE made IN (SELECT made FROM payments.names ORDER BY ctid LIMIT 5)"
+    sides.target.run(first)
+
+    class Killing(running.Silent):
+        def read(self, table: str, rows: int) -> None:
+            raise Killed
+
+    options = VerifyOptions(1, 0, tables=("payments.names",))
+    with pytest.raises(Killed):
+        verify(sides.source, sides.target, ["payments"], options=options, show=Killing())
+    sides.pair.administer("source", meanwhile)
+    report = verify(sides.source, sides.target, ["payments"], options=options)
+    assert report.goes_on
+    assert [each.kind for table in report.tables for each in table.differing] == ["missing"] * 5
+
+
 def test_a_comparison_whose_slot_is_gone_begins_anew(sides: Sides) -> None:
     class Killing(running.Silent):
         def done(self, table: str, progress: TableProgress) -> None:

@@ -55,6 +55,7 @@ _SCATTERED, _SMALL_ROWS = 0.8, 200_000
 """A key whose order is further from that of the disk is read as the table lies, unless the table is small."""
 
 NOTHING = Digest()
+_FILE = "SELECT pg_relation_filenode(%s::int8::oid)::int8"
 _PAGES = "SELECT pg_relation_size(%s::int8::oid) / current_setting('block_size')::int8"
 
 
@@ -66,6 +67,8 @@ class Stopped(Exception):
 class TableProgress:
     """Progress of a table's comparison; it is kept in the target, and a comparison that was killed goes on from it."""
 
+    layout: tuple[int, ...] = ()
+    """The number of buckets and both sides' files, where the table is read as it lies; 0 where by ranges."""
     source: Digest = NOTHING
     target: Digest = NOTHING
     after: Key | None = None
@@ -81,6 +84,7 @@ class TableProgress:
     def as_data(self) -> dict[str, Any]:
         """The form that is kept."""
         return {
+            "layout": list(self.layout),
             "source": list(self.source),
             "target": list(self.target),
             "after": self.after,
@@ -96,6 +100,7 @@ class TableProgress:
         """Take up what was kept."""
         one, other = ({int(number): Digest(*found) for number, found in side.items()} for side in data["buckets"])
         return cls(
+            tuple(data.get("layout", ())),  # of earlier versions, which did not know it, nothing is taken up
             Digest(*data["source"]),
             Digest(*data["target"]),
             tuple(data["after"]) if data["after"] is not None else None,
@@ -146,13 +151,31 @@ class Comparison:
             return
         with ThreadPoolExecutor(1) as pool:
             self._pool = pool
-            if reads_ranges(self.rows):
-                self._in_ranges()
-            else:
-                self._as_it_lies()
+            while not self._is_read_through():
+                pass
         self.progress.is_read = True
         self.progress.buckets = ({}, {})
         self.keep()
+
+    def _is_read_through(self) -> bool:
+        """Read on; return whether no row came to lie elsewhere meanwhile, such as by VACUUM FULL, and was passed by."""
+        layout = self._layout()
+        if layout != self.progress.layout:
+            vars(self.progress).update(vars(TableProgress(layout, seconds=self.progress.seconds)))
+        if layout[0]:
+            self._as_it_lies(layout[0])
+        else:
+            self._in_ranges()
+        return self._layout() == layout
+
+    def _layout(self) -> tuple[int, ...]:
+        """Buckets and files by which the table is read: as it was begun, whatever the planner thinks of its size since."""
+        if self.progress.layout:
+            buckets = self.progress.layout[0]
+        else:
+            buckets = 0 if reads_ranges(self.rows) else bucket_count(self.rows)
+        sides = zip((self.source, self.target), self._oids(), strict=True)
+        return buckets, *((int(side.value(_FILE, (oid,)) or 0) for side, oid in sides) if buckets else ())
 
     def _in_ranges(self) -> None:
         waiting: deque[tuple[Range, Digest, Future[Digest]]] = deque()
@@ -214,8 +237,8 @@ class Comparison:
         room = MOST_NAMED - len(self.progress.again)
         self.progress.again.update(list(found)[:room])
 
-    def _as_it_lies(self) -> None:
-        progress, buckets = self.progress, bucket_count(self.rows)
+    def _as_it_lies(self, buckets: int) -> None:
+        progress = self.progress
         if buckets == 1:
             promised = self._pool.submit(digest, self.target, self.rows, WHOLE)
             progress.source, progress.target = digest(self.source, self.rows), promised.result()
