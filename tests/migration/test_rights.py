@@ -38,7 +38,7 @@ def test_the_statements_that_are_named_give_all_that_was_missing(
 ) -> None:
     with both.database("source") as database:
         lacking = list(rights.missing(database.run, user, needed, ["payments"]))
-        assert {each.right.id for each in lacking} == {right.id for right in needed}
+        assert {each.right.id for each in lacking} == {right.id for right in needed} - {"set-owners"}  # of 16 and later
         both.administer("source", *(each.statement for each in lacking))
         assert list(rights.missing(database.run, user, needed, ["payments"])) == []
 

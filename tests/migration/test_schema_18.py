@@ -12,6 +12,7 @@ import pytest
 
 from builders.cloud.rds import instances, postgres
 from builders.cloud.rds.on_premises import APPLICATION, REPLICATION_USER, certificates
+from builders.migration import rights
 from builders.migration.databases import Database, Login, Side
 from builders.migration.schema import schema
 from builders.migration.schema.schema import SchemaOutcome
@@ -115,3 +116,31 @@ def test_a_second_run_finds_everything_there(
 ) -> None:
     second = carry(newest)
     assert (second.made, second.kept, second.differing, second.refused) == ([], [], [], [])
+
+
+def test_a_role_that_may_not_be_set_is_lent_for_the_transaction_alone(
+    carried: SchemaOutcome, newest: tuple[postgres.Server, postgres.Server]
+) -> None:
+    """ADMIN on a role gives neither its rights nor SET (PostgreSQL manual, "Role Membership")."""
+    may_set = f"SELECT pg_has_role('{APPLICATION}', 'SET')"
+    with session(newest[1], "target") as target:
+        target.run(f"REVOKE SET OPTION FOR {APPLICATION} FROM CURRENT_USER")
+        assert not target.value(may_set)
+        try:
+            with target.transaction():
+                target.run_as(APPLICATION, "payments", ["CREATE TEMPORARY TABLE seen AS SELECT current_user AS who"])
+            assert target.value("SELECT who FROM pg_temp.seen") == APPLICATION
+            assert not target.value(may_set)
+        finally:
+            target.run(f"GRANT {APPLICATION} TO CURRENT_USER")
+
+
+def test_a_user_of_the_source_who_may_not_set_the_owner_s_role_lacks_a_right(
+    newest: tuple[postgres.Server, postgres.Server],
+) -> None:
+    newest[0].administer(f"GRANT {APPLICATION} TO {REPLICATION_USER} WITH SET FALSE", database=NAME)
+    (owners,) = [right for right in rights.SOURCE_READER if right.id == "set-owners"]
+    with session(newest[0], "source") as source:
+        (lacking,) = rights.missing(source.run, REPLICATION_USER, [owners], ["payments"])
+        newest[0].administer(lacking.statement)
+        assert list(rights.missing(source.run, REPLICATION_USER, [owners], ["payments"])) == []

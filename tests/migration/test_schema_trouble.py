@@ -255,6 +255,7 @@ CODE_IN_CHECKS = """
 CREATE SCHEMA payments;
 CREATE FUNCTION payments.is_fine(text) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
+  BEGIN EXECUTE 'RESET ROLE'; EXCEPTION WHEN OTHERS THEN NULL; END;
   IF current_user <> 'app' THEN RAISE EXCEPTION 'this runs as %', current_user; END IF;
   RETURN true;
 END $$;

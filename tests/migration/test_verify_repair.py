@@ -164,7 +164,7 @@ def test_a_repair_that_is_ended_in_a_transaction_changes_whole_transactions_only
         pass
 
     def observe(moment: str, statement: str) -> None:
-        if moment == "before" and statement.startswith("INSERT INTO"):
+        if moment == "before" and statement.startswith("DROP FUNCTION"):
             raise Killed
 
     monkeypatch.setattr(repairing, "ROWS_A_TRANSACTION", 2)

@@ -40,7 +40,7 @@ worker give way.
 # since others queue up behind us. An idle connection is noticed when its network has gone.
 _SESSION = (
     f"-c lock_timeout={LOCK_SECONDS}s -c TimeZone=UTC -c DateStyle=ISO,YMD -c IntervalStyle=iso_8601 "
-    "-c extra_float_digits=1 -c bytea_output=hex -c default_transaction_read_only=off -c search_path=pg_catalog"
+    "-c extra_float_digits=1 -c bytea_output=hex -c default_transaction_read_only=off -c search_path=pg_catalog,pg_temp"
 )
 # What is carried, built, compared and awaited takes as long as it takes, whatever a role, a database or the server has
 # set, which `schema` carries, too. Two of these came with PostgreSQL 14 and 17. A RESET brings the server's own back.
@@ -101,6 +101,35 @@ WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
     SELECT 1 FROM pg_catalog.pg_locks l
     WHERE l.pid = a.pid AND l.granted AND l.locktype = 'relation' AND l.relation::int8 >= 16384)
 ORDER BY a.xact_start NULLS LAST LIMIT 3
+"""
+
+
+# What a role needs to run statements of ours, each as the statements that give and take it where it is missing. To be
+# allowed SET is an option of a membership since 16, which another GRANT does not change by itself.
+_LENT = """
+SELECT give, take FROM (VALUES
+  (has_database_privilege(%(role)s, current_database(), 'TEMPORARY'),
+   format('GRANT TEMPORARY ON DATABASE %%I TO %%I', current_database(), %(role)s),
+   format('REVOKE TEMPORARY ON DATABASE %%I FROM %%I', current_database(), %(role)s)),
+  (has_schema_privilege(%(role)s, %(schema)s, 'USAGE'),
+   format('GRANT USAGE ON SCHEMA %%I TO %%I', %(schema)s, %(role)s),
+   format('REVOKE USAGE ON SCHEMA %%I FROM %%I', %(schema)s, %(role)s)),
+  (pg_has_role(%(role)s, {may}), format('GRANT %%I TO CURRENT_USER{option}', %(role)s),
+   format('REVOKE %%s%%I FROM CURRENT_USER', CASE WHEN {granted} THEN 'SET OPTION FOR ' END, %(role)s))
+) AS needed (has, give, take) WHERE NOT has
+"""
+_GRANTED = """
+EXISTS (SELECT FROM pg_auth_members WHERE roleid = to_regrole(quote_ident(%(role)s))
+  AND member = to_regrole(quote_ident(CURRENT_USER)) AND grantor = member)
+"""
+_RUN = """
+CREATE FUNCTION pg_temp.stackferry_run(statements text[]) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $run$
+DECLARE each text;
+BEGIN
+  FOREACH each IN ARRAY statements LOOP EXECUTE each; END LOOP;
+  SET CONSTRAINTS ALL IMMEDIATE;
+END $run$
 """
 
 
@@ -191,6 +220,28 @@ class Database:
         """Run one statement and return the first column of its first row; None where there is no row."""
         rows = self.run(statement, parameters)
         return rows[0][0] if rows else None
+
+    def run_as(self, role: str, schema: str, statements: Sequence[Statement]) -> None:
+        """Run statements of a transaction with the rights of a role alone, which owns what they change in a schema.
+
+        The application's code that they call, such as CHECKs and triggers, would get ours: RESET ROLE ends a SET ROLE,
+        except within a SECURITY DEFINER function (PostgreSQL manual, "SET ROLE"). What that code leaves behind in the
+        session, such as a setting, is not undone: end the session after the transaction. Raises `MigrationError`.
+        """
+        since_16 = {"may": "'SET'", "option": " WITH SET TRUE", "granted": _GRANTED}
+        before = {"may": "'MEMBER'", "option": "", "granted": "false"}
+        lending = _LENT.format(**since_16 if self.version >= 160000 else before)
+        lent = self.run(lending, {"role": role, "schema": schema})
+        texts = [each if isinstance(each, str) else each.as_string(self.connection) for each in statements]
+        for give, _ in lent:
+            self.run(give)
+        self.run(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role)))
+        self.run(_RUN)
+        self.run("SET LOCAL ROLE NONE")
+        self.run("SELECT pg_temp.stackferry_run(%s)", (texts,))
+        self.run("DROP FUNCTION pg_temp.stackferry_run")
+        for _, take in lent:
+            self.run(take)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -319,7 +370,7 @@ def _session(login: Login) -> psycopg.Connection[Any]:
         options=_SESSION,
     )
     settings = session.execute(_NO_TIMEOUTS).fetchone()
-    if settings is None or settings[0] != "pg_catalog":
+    if settings is None or settings[0] != "pg_catalog,pg_temp":
         session.close()
         raise MigrationError(f"{login} has a session without the settings that it asked for; {_POOLED}")
     return session

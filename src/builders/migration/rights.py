@@ -89,9 +89,13 @@ FROM (
   WHERE n.nspname = ANY (%(schemas)s) AND n.nspname <> 'public'
   UNION ALL SELECT d.datdba, 'the database' FROM pg_database d WHERE d.datname = current_database()
 ) AS o JOIN pg_roles r ON r.oid = o.owner
-WHERE NOT pg_has_role(%(user)s, r.oid, 'USAGE') AND NOT r.rolsuper AND r.rolname !~ '^pg_'
+WHERE {{missing}} AND NOT r.rolsuper AND r.rolname !~ '^pg_'
 GROUP BY r.rolname
 """
+_NOT_A_MEMBER = "NOT pg_has_role(%(user)s, r.oid, 'USAGE')"
+# The option came with PostgreSQL 16, and older versions know no such privilege to ask for.
+_NOT_SET = """CASE WHEN current_setting('server_version_num')::int8 >= 160000
+  THEN pg_has_role(%(user)s, r.oid, 'USAGE') AND NOT pg_has_role(%(user)s, r.oid, 'SET') END"""
 
 _CONNECT = Right(
     "connect", "check", "log in to the database", "GRANT CONNECT ON DATABASE {on} TO {user}",
@@ -138,7 +142,11 @@ SOURCE_READER: Sequence[Right] = (
     ),
     Right(
         "owners", "cutover", "fence the tables, alter domains and close the database, which their owners may do",
-        "GRANT {on} TO {user}", _OWNERS,
+        "GRANT {on} TO {user}", _OWNERS.replace("{missing}", _NOT_A_MEMBER),
+    ),
+    Right(
+        "set-owners", "cutover", "validate CHECKs, whose code runs as their owner",
+        "GRANT {on} TO {user} WITH SET TRUE", _OWNERS.replace("{missing}", _NOT_SET),
     ),
     Right(
         "end-sessions", "cutover", "end the application's sessions", "GRANT pg_signal_backend TO {user}",

@@ -18,7 +18,7 @@ from psycopg import sql
 
 from builders.errors import MigrationError
 from builders.migration.databases import Database, sqlstate
-from builders.migration.definitions import Table
+from builders.migration.definitions import BASE_TYPES, Table
 
 Key = tuple[str, ...]
 """The values of a row's primary key, as PostgreSQL writes them."""
@@ -44,8 +44,21 @@ _ORDERED = frozenset(
      "uuid", "bytea"}
 )  # fmt: skip
 
-_KEYS = """
-SELECT i.indrelid::int8, a.attname::text, format_type(a.atttypid, a.atttypmod), b.typname::text,
+PLAIN_TYPE = """
+CASE WHEN coalesce(e.typtype, b.typtype) NOT IN ('c', 'd', 'm', 'r') OR coalesce(e.oid, b.oid)::int8 < 16384
+  THEN format_type(b.oid, greatest(a.atttypmod, d.typmod)) END
+"""
+"""The type of a column `a` that a text is cast to without code of the application, or NULL: a cast to a domain, or to
+what may have one inside, calls its CHECKs. So it is that below a domain."""
+
+WITH_TYPES = """
+JOIN base_types d ON d.type = a.atttypid JOIN pg_type b ON b.oid = d.base
+LEFT JOIN pg_type e ON e.oid = b.typelem AND b.typcategory = 'A'
+"""
+
+_KEYS = f"""
+WITH RECURSIVE {BASE_TYPES}
+SELECT i.indrelid::int8, a.attname::text, {PLAIN_TYPE}, b.typname::text,
   (SELECT n.nspname::text FROM pg_opclass c
    JOIN pg_amop o ON o.amopfamily = c.opcfamily AND o.amopstrategy = 3
      AND o.amoplefttype = c.opcintype AND o.amoprighttype = c.opcintype
@@ -55,8 +68,7 @@ SELECT i.indrelid::int8, a.attname::text, format_type(a.atttypid, a.atttypmod), 
             AND s.attname = a.attname AND NOT s.inherited), 1)::float8
 FROM pg_index i JOIN pg_class r ON r.oid = i.indrelid JOIN pg_namespace ns ON ns.oid = r.relnamespace
 CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, position)
-JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-JOIN pg_type t ON t.oid = a.atttypid JOIN pg_type b ON b.oid = coalesce(nullif(t.typbasetype, 0), t.oid)
+JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum {WITH_TYPES}
 WHERE i.indisprimary AND k.position <= i.indnkeyatts AND i.indrelid = ANY (%s)
 ORDER BY i.indrelid, k.position
 """
@@ -72,10 +84,11 @@ _SETTINGS = (
 
 @dataclass(frozen=True)
 class KeyColumn:
-    """A column of a primary key. `type` is as PostgreSQL writes it, `base` what lies below a domain."""
+    """A column of a primary key. `base` is the name of its type, below a domain."""
 
     name: str
-    type: str
+    type: str | None
+    """The type that a text is cast to (`PLAIN_TYPE`); None where it is compared as text."""
     base: str
     equality: str
     """The schema of its operator =, which is an extension's where its type is."""
@@ -141,7 +154,7 @@ class Rows:
     @property
     def has_ordered_key(self) -> bool:
         """Return whether both servers order the key alike."""
-        return bool(self.key) and all(column.base in _ORDERED for column in self.key)
+        return bool(self.key) and all(column.type and column.base in _ORDERED for column in self.key)
 
     def text(self, names: Iterable[str]) -> sql.Composed:
         """Some columns of a row `t` as one text."""
@@ -158,15 +171,12 @@ class Rows:
         hashed: sql.Composable = _NO_SEED
         for column in self.key:
             # The hash of one column is the seed of the next.
-            text = sql.SQL("t.{}::text").format(sql.Identifier(column.name))
-            hashed = self._hashed(text, hashed)
+            hashed = self._hashed(_written(column), hashed)
         return sql.SQL("({} & {})").format(hashed, sql.Literal(count - 1))
 
     def key_texts(self) -> sql.Composed:
         """The key of a row `t` as columns of text, as PostgreSQL writes them."""
-        # format() writes as the type's output function does; a cast to text writes some types differently.
-        values = [sql.SQL("format('%s', t.{})").format(sql.Identifier(column.name)) for column in self.key]
-        return sql.SQL(", ").join(values)
+        return sql.SQL(", ").join(map(_written, self.key))
 
     def column_digests(self) -> sql.Composed:
         """The digest of each column of a row `t`, as an array."""
@@ -196,7 +206,7 @@ class Rows:
 
     def _typed(self, key: Key) -> sql.Composed:
         return sql.SQL(", ").join(
-            sql.SQL("{}::{}").format(sql.Literal(value), _catalog(column.type))
+            sql.SQL("{}::{}").format(sql.Literal(value), _catalog(column.type or ""))
             for value, column in zip(key, self.key, strict=True)
         )
 
@@ -216,6 +226,11 @@ class Rows:
         if self.hash == UTF8_HASH:
             text = sql.SQL("convert_to({}, 'UTF8')").format(text)
         return sql.SQL("('x' || left(md5({}), 16))::bit(64)::bigint").format(text)
+
+
+def _written(column: KeyColumn) -> sql.Composed:
+    """A column of a row `t` as its type's output function writes it; a cast to text may be the application's code."""
+    return sql.SQL("format('%s', t.{})").format(sql.Identifier(column.name))
 
 
 def _catalog(text: str) -> sql.SQL:
@@ -332,7 +347,7 @@ def matching(rows: Rows, keys: Sequence[Key]) -> sql.Composed:
     equal = [
         sql.SQL("t.{} OPERATOR({}.=) k.{}::{}").format(
             sql.Identifier(column.name), sql.Identifier(column.equality), name, _catalog(column.type)
-        )
+        ) if column.type else sql.SQL('{} COLLATE "C" = k.{}').format(_written(column), name)
         for column, name in zip(rows.key, names, strict=True)
     ]  # fmt: skip
     return sql.SQL("unnest({}) WITH ORDINALITY AS k ({}, number) {} ON {}").format(

@@ -38,7 +38,8 @@ _KEY_TABLES = re.compile(
 
 _VALIDATED = re.compile(r"ALTER (?:TABLE|DOMAIN) (.+) VALIDATE CONSTRAINT (.+)", re.DOTALL)
 _OWNER_OF_CHECK = """
-SELECT quote_ident(pg_get_userbyid(coalesce(c.relowner, t.typowner))) FROM pg_constraint k
+SELECT pg_get_userbyid(coalesce(c.relowner, t.typowner))::text, n.nspname::text
+FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace
 LEFT JOIN pg_class c ON c.oid = k.conrelid LEFT JOIN pg_type t ON t.oid = k.contypid
 WHERE k.contype = 'c' AND k.conname = (parse_ident(%(name)s))[1]
   AND (c.oid = to_regclass(%(of)s) OR t.oid = to_regtype(%(of)s))
@@ -170,21 +171,28 @@ def put_on(database: Database, target: Database, definition: Kept) -> None:
     again = [statement for statement in (definition.undo, definition.statement) if statement]
     if definition.moment not in ("cutover", "after_load"):
         again = [definition.statement]
-    if owner := _owner_of_check(database, definition):
-        again = [f"SET LOCAL ROLE {owner}", *again, "SET LOCAL ROLE NONE"]
+    for owner, schema in _owner_of_check(database, definition):
+        with database.another() as own:
+            own.patiently(_run_as, own, owner, schema, again)
+        again = []
     found = _KEY_TABLES.match(definition.statement) if definition.moment == "after_load" else None
     locks = [f"{found[1]} IN ACCESS EXCLUSIVE MODE", f"{found[2]} IN SHARE ROW EXCLUSIVE MODE"] if found else []
     _in_one(database, target, again, lambda: mark(target, definition, done=True), locks)
 
 
-def _owner_of_check(database: Database, definition: Kept) -> str | None:
-    """Return the owner of the table or domain whose CHECK is validated; None where something else is made.
+def _owner_of_check(database: Database, definition: Kept) -> Sequence[tuple[str, str]]:
+    """The owner and the schema of the table or domain whose CHECK is validated; none where something else is made.
 
     The functions of a CHECK run as whoever validates it, and what the application has written must not get our rights.
     Indexes and materialized views are made as their owner by PostgreSQL itself ("REFRESH MATERIALIZED VIEW").
     """
     found = _VALIDATED.fullmatch(definition.statement)
-    return found and database.value(_OWNER_OF_CHECK, {"name": found[2], "of": found[1]})
+    return database.run(_OWNER_OF_CHECK, {"name": found[2], "of": found[1]}) if found else ()
+
+
+def _run_as(database: Database, owner: str, schema: str, statements: Sequence[str]) -> None:
+    with database.transaction():
+        database.run_as(owner, schema, statements)
 
 
 def put_on_together(database: Database, target: Database, definitions: Sequence[Kept]) -> None:

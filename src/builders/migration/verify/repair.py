@@ -13,10 +13,30 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from builders.migration.databases import Database
-from builders.migration.rows import Difference, Key, Rows, batches, between, digests_of_keys, matching
+from builders.migration.definitions import BASE_TYPES
+from builders.migration.rows import (
+    PLAIN_TYPE,
+    WITH_TYPES,
+    Difference,
+    Key,
+    Rows,
+    batches,
+    between,
+    digests_of_keys,
+    key_names,
+    matching,
+)
 
 ROWS_A_TRANSACTION = 200
-_STAGED = sql.Identifier("pg_temp", "stackferry_repair")
+_NAME = "stackferry_repair"
+_STAGED = sql.Identifier("pg_temp", _NAME)
+
+_OWNER = "SELECT pg_get_userbyid(relowner)::text FROM pg_class WHERE oid = %s::regclass"
+_TYPES = f"""
+WITH RECURSIVE {BASE_TYPES}
+SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), {PLAIN_TYPE} FROM pg_attribute a {WITH_TYPES}
+WHERE a.attrelid = %s::regclass AND a.attnum > 0 AND NOT a.attisdropped
+"""
 
 
 @dataclass(frozen=True)
@@ -50,8 +70,9 @@ def repair(
             named.setdefault(each.table, []).append(each.key)
     for name, keys in named.items():
         for batch in batches(keys, ROWS_A_TRANSACTION):
-            for kind, count in target.patiently(_write, source, target, rows[name], batch).items():
-                counts[kind] += count
+            with target.another() as own:  # code of the application runs in it, which may leave something behind
+                for kind, count in own.patiently(_write, source, own, rows[name], batch).items():
+                    counts[kind] += count
         here, there = (digests_of_keys(side, rows[name], keys) for side in (source, target))
         found = between(name, here, there)
         left += found.values()
@@ -60,25 +81,22 @@ def repair(
 
 
 def _write(source: Database, target: Database, rows: Rows, keys: Sequence[Key]) -> dict[str, int]:
-    """Write the rows of some keys in one transaction, as the source has them now."""
-    columns = sql.SQL(", ").join(map(sql.Identifier, rows.columns))
+    """Write the rows of some keys in one transaction, as the source has them now, with the rights of their owner."""
     with target.transaction():
         target.run(sql.SQL("SELECT 1 FROM {} ORDER BY k.number FOR UPDATE OF t").format(matching(rows, keys)))
         here, there = (digests_of_keys(side, rows, keys) for side in (source, target))
         still = [key for key in keys if here.get(key) != there.get(key)]
         gone = [key for key in still if key not in here]
         wrong = [key for key in still if key in here]
+        statements = []
         if gone:
-            target.run(sql.SQL("DELETE FROM ONLY {} AS own USING {} WHERE {}").format(
+            statements.append(sql.SQL("DELETE FROM ONLY {} AS own USING {} WHERE {}").format(
                 rows.table.sql, matching(rows, gone), _same_key(rows, "own", "t")))  # fmt: skip
         if wrong:
-            target.run(sql.SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA").format(
-                sql.Identifier("stackferry_repair"), columns, rows.table.sql))  # fmt: skip
-            _copy(source, target, rows, wrong, columns)
-            _update(target, rows)
-            target.run(sql.SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {} AS s WHERE NOT EXISTS "
-                               "(SELECT FROM ONLY {} AS own WHERE {})").format(
-                rows.table.sql, columns, columns, _STAGED, rows.table.sql, _same_key(rows, "own", "s")))  # fmt: skip
+            statements += _staged(source, target, rows, wrong)
+        if statements:
+            owner = target.value(_OWNER, (rows.table.sql.as_string(),))
+            target.run_as(owner, rows.table.schema, statements)
     return {
         "inserted": sum(key not in there for key in wrong),
         "updated": sum(key in there for key in wrong),
@@ -86,8 +104,39 @@ def _write(source: Database, target: Database, rows: Rows, keys: Sequence[Key]) 
     }
 
 
+def _staged(source: Database, target: Database, rows: Rows, keys: Sequence[Key]) -> list[sql.Composed]:
+    """Bring rows of the source beside the table, and return the statements that write them into it.
+
+    They come by COPY: each type's own functions write and read them. A domain's values come as its base type's, and
+    what may have domains inside as text, so that no CHECK is called before the statements do it.
+    """
+    name, columns = rows.table.sql, sql.SQL(", ").join(map(sql.Identifier, rows.columns))
+    types = {column: (sql.SQL(own), plain and sql.SQL(plain))
+             for column, own, plain in target.run(_TYPES, (name.as_string(),))}  # fmt: skip
+    made = sql.SQL(", ").join(
+        sql.SQL("{} {}").format(sql.Identifier(column), types[column][1] or sql.SQL("text")) for column in rows.columns
+    )
+    target.run(sql.SQL("CREATE TEMPORARY TABLE {} ({}) ON COMMIT DROP").format(sql.Identifier(_NAME), made))
+    _copy(source, target, rows, keys, columns)
+    target.run(sql.SQL("GRANT SELECT ON {} TO PUBLIC").format(_STAGED))
+    values = sql.SQL(", ").join(
+        sql.SQL("{0}" if types[column][1] else "{0}::{1} AS {0}").format(sql.Identifier(column), types[column][0])
+        for column in rows.columns
+    )
+    staged = sql.SQL("(SELECT {} FROM {}) AS s").format(values, _STAGED)
+    inserting = sql.SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {} WHERE NOT EXISTS "
+                        "(SELECT FROM ONLY {} AS own WHERE {})").format(
+        name, columns, columns, staged, name, _same_key(rows, "own", "s"))  # fmt: skip
+    names = [column for column in rows.columns if column not in key_names(rows.key)]
+    if not names:
+        return [inserting]
+    assigned = sql.SQL(", ").join(sql.SQL("{0} = s.{0}").format(sql.Identifier(column)) for column in names)
+    updating = sql.SQL("UPDATE ONLY {} AS own SET {} FROM {} WHERE {}").format(
+        name, assigned, staged, _same_key(rows, "own", "s"))  # fmt: skip
+    return [updating, inserting]
+
+
 def _copy(source: Database, target: Database, rows: Rows, keys: Sequence[Key], columns: sql.Composable) -> None:
-    """Bring rows of the source beside the table, by COPY: each type's own functions write and read them."""
     own = sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(name)) for name in rows.columns)
     out = sql.SQL("COPY (SELECT {} FROM {}) TO STDOUT").format(own, matching(rows, keys))
     into = sql.SQL("COPY {} ({}) FROM STDIN").format(_STAGED, columns)
@@ -99,20 +148,6 @@ def _copy(source: Database, target: Database, rows: Rows, keys: Sequence[Key], c
     ):
         for data in read:
             written.write(data)
-
-
-def _update(target: Database, rows: Rows) -> None:
-    names = [name for name in rows.columns if name not in {column.name for column in rows.key}]
-    if not names:
-        return
-    assigned = sql.SQL(", ").join(
-        sql.SQL("{} = s.{}").format(sql.Identifier(name), sql.Identifier(name)) for name in names
-    )
-    target.run(
-        sql.SQL("UPDATE ONLY {} AS own SET {} FROM {} AS s WHERE {}").format(
-            rows.table.sql, assigned, _STAGED, _same_key(rows, "own", "s")
-        )
-    )
 
 
 def _same_key(rows: Rows, one: str, other: str) -> sql.Composed:
