@@ -50,8 +50,8 @@ Work = Callable[[Event, Deadline], str]
 """The work for one kind of request; it returns a sentence for the log."""
 
 
-_failed_updates: list[dict[str, Any]] = []
-"""Updates that have just failed, as CloudFormation will take them back; only this sandbox of Lambda knows."""
+_rollbacks: list[dict[str, Any]] = []
+"""Rollbacks of updates that have just failed, as CloudFormation will send them; only this sandbox of Lambda knows."""
 
 
 class ResourceFailed(Told):
@@ -86,7 +86,7 @@ def answer(event: Event, context: LambdaContext, works: Mapping[str, Work]) -> N
         if event["RequestType"] == "Create":
             identifier = _NOT_MADE + identifier
         if event["RequestType"] == "Update":
-            _failed_updates.append(_update(event, "ResourceProperties"))
+            _rollbacks.append(_change(event, "ResourceProperties", "OldResourceProperties"))
     _send(event["ResponseURL"], _body(event, identifier, failure), context)
 
 
@@ -98,16 +98,16 @@ def _do(event: Event, works: Mapping[str, Work], deadline: Deadline) -> str:
     """
     if event["RequestType"] == "Delete" and _identifier(event).startswith(_NOT_MADE):
         return "it was never made"
-    is_taken_back = _update(event, "OldResourceProperties") in _failed_updates
-    _failed_updates.clear()
-    if event["RequestType"] == "Update" and is_taken_back:
+    is_rollback = _change(event, "OldResourceProperties", "ResourceProperties") in _rollbacks
+    _rollbacks.clear()
+    if event["RequestType"] == "Update" and is_rollback:
         return "the failed update is rolled back, and nothing is done"
     return works[event["RequestType"]](event, deadline)
 
 
-def _update(event: Event, properties: str) -> dict[str, Any]:
-    """The identity of an update: the resource, and the properties it changes to or comes from."""
-    return {"of": (event["StackId"], event["LogicalResourceId"]), "properties": event.get(properties)}
+def _change(event: Event, old: str, new: str) -> dict[str, Any]:
+    """The identity of an update: the resource, the properties that it comes from, and those that it changes to."""
+    return {"of": (event["StackId"], event["LogicalResourceId"]), "old": event.get(old), "new": event.get(new)}
 
 
 def _require_caller(event: Event, works: Mapping[str, Work]) -> None:

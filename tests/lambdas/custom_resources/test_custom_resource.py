@@ -117,6 +117,15 @@ def test_an_update_from_what_failed_once_and_was_made_later_is_work_again(cloudf
     assert [answer["Status"] for answer in cloudformation.answers] == ["FAILED", "SUCCESS", "SUCCESS", "FAILED"]
 
 
+def test_an_update_from_what_failed_to_something_new_is_work_and_no_rollback(cloudformation: Bucket) -> None:
+    """Without a rollback (`--disable-rollback`) the next deployment may come from the properties that failed."""
+    fails = fail_with(ResourceFailed("no"))
+    custom_resource.answer(update(cloudformation, "1", "2"), Context(), works(fails))
+    custom_resource.answer(update(cloudformation, "2", "3"), Context(), works(fails))
+    custom_resource.answer(update(cloudformation, "2", "2"), Context(), works(fails))
+    assert [answer["Status"] for answer in cloudformation.answers] == ["FAILED"] * 3
+
+
 @pytest.mark.parametrize("character", ["x", '"', "\u00e9", "\U0001f40c"])
 def test_a_reason_gives_way_to_the_limit_of_the_answer(cloudformation: Bucket, character: str) -> None:
     answer = answered(cloudformation, fail_with(ResourceFailed("source: " + character * 9000)))
