@@ -19,7 +19,6 @@ IMPORTS = {
         ("database", "RdsEndpoint"),
         ("database", "RdsPort"),
         ("foundation", "KmsKeyArn"),
-        ("foundation", "NotificationTopicArn"),
         ("network", "DmsSecurityGroupId"),
         ("network", "PrivateSubnetIds"),
         ("secrets", "DmsSecretArn"),

@@ -19,7 +19,6 @@ IMPORTS = {
         ("database", "DmsSecretAttachmentId"),
         ("database", "SecretAttachmentId"),
         ("foundation", "KmsKeyArn"),
-        ("foundation", "NotificationTopicArn"),
         ("network", "FunctionSecurityGroupId"),
         ("network", "PrivateSubnetIds"),
         ("secrets", "DmsSecretArn"),

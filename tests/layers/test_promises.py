@@ -306,6 +306,22 @@ def test_functions_run_tested_files_in_the_vpc_with_their_own_encrypted_log(temp
         assert {"KmsKeyArn", "LoggingConfig", "VpcConfig", "Timeout"} <= set(properties), name
 
 
+def test_no_event_of_cloudformation_outlives_its_stack_s_wait_or_is_sent_to_anybody(
+    template: Template, layer: str
+) -> None:
+    """Whoever has an event's ResponseURL can answer in the function's place; a late event undoes what came since."""
+    for _, resource in resources(template(layer)):
+        if not resource["Type"].startswith("Custom::"):
+            continue
+        function = resource["Properties"]["ServiceToken"]["Fn::GetAtt"][0]
+        found = dict(resources(template(layer), "AWS::Lambda::EventInvokeConfig"))[f"{function}FailedEvents"]
+        assert found["Properties"] == {
+            "FunctionName": {"Ref": function},
+            "Qualifier": "$LATEST",
+            "MaximumEventAgeInSeconds": resource["Properties"]["ServiceTimeout"],
+        }
+
+
 def test_event_bridge_calls_functions_by_the_arn_of_a_rule_alone(template: Template, layer: str) -> None:
     """With SourceAccount its calls have failed in silence, so that no metric came and nobody was told why
     (github.com/awsdocs/aws-cloudformation-user-guide, pull request 481)."""

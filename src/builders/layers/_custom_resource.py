@@ -11,10 +11,6 @@ from builders import parameters
 from builders.layers import _functions
 from builders.stack import Stack
 
-ANSWER_SECONDS = 60
-"""The time CloudFormation waits beyond the function's own time limit. Without a limit of its own it waits an hour for
-a function that cannot even start (CloudFormation user guide, "Custom resources", ServiceTimeout)."""
-
 PROPERTIES: dict[str, Any] = {**CustomResource.props, "PackageKey": (str, True), "ReleaseId": (str, True)}
 """The properties that every one has, as troposphere takes them."""
 
@@ -47,7 +43,7 @@ def add(
         resource(
             title,
             ServiceToken=function.get_att("Arn"),
-            ServiceTimeout=function.Timeout + ANSWER_SECONDS,
+            ServiceTimeout=function.Timeout + _functions.ANSWER_SECONDS,
             PackageKey=settings.key.ref(),
             ReleaseId=release.ref(),
             DependsOn=[policy],

@@ -45,6 +45,12 @@ class FailedEvents(Enum):
 
     REPORT = "Failed events go to the encrypted topic, by the failure destination beside the function"
     DROP = "Its schedule sends the next event within a minute, and an alarm on Errors is raised once"
+    FAIL_STACK = "CloudFormation fails the stack that gets no answer, and whoever has the event could give that answer"
+
+
+ANSWER_SECONDS = 60
+"""The time CloudFormation waits beyond the function's own time limit. Without a limit of its own it waits an hour for
+a function that cannot even start (CloudFormation user guide, "Custom resources", ServiceTimeout)."""
 
 
 class Settings(Value):
@@ -260,6 +266,9 @@ def _handle_failed_events(stack: Stack, function: awslambda.Function, failed_eve
     handling: dict[FailedEvents, dict[str, Any]] = {
         FailedEvents.REPORT: {"DestinationConfig": awslambda.DestinationConfig(OnFailure=destination)},
         FailedEvents.DROP: {"MaximumRetryAttempts": 0},
+        # CloudFormation calls asynchronously, and Lambda keeps an event for up to six hours, by which the stack has
+        # long gone on (Lambda developer guide, "Using AWS Lambda with CloudFormation" and "Asynchronous invocation").
+        FailedEvents.FAIL_STACK: {"MaximumEventAgeInSeconds": function.Timeout + ANSWER_SECONDS},
     }
     stack.add(
         awslambda.EventInvokeConfig(

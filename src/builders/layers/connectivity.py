@@ -44,7 +44,9 @@ class Connectivity(CustomResource):
 
 def build(stack: Stack) -> None:
     """Try every way that DMS will go, and fail with the reason where one does not lead to its end."""
-    settings = _functions.Settings.declare(stack, "connectivity_check", DMS_SECURITY_GROUP_ID)
+    settings = _functions.Settings.declare(
+        stack, "connectivity_check", DMS_SECURITY_GROUP_ID, _functions.FailedEvents.FAIL_STACK
+    )
     source = _source_database(stack)
     target = {
         # At the port that the secret names: an export that is imported could not change with the port.

@@ -44,7 +44,7 @@ class DatabaseUser(CustomResource):
 
 def build(stack: Stack) -> None:
     """Make DMS's user, and put its attributes, its rights and its password right again whenever the stack changes."""
-    settings = _functions.Settings.declare(stack, "database_users")
+    settings = _functions.Settings.declare(stack, "database_users", failed_events=_functions.FailedEvents.FAIL_STACK)
     drop = stack.parameter(
         parameters.boolean(
             "DropDmsUserOnDelete",
