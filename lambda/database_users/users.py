@@ -28,6 +28,26 @@ _ATTRIBUTES = {
 """{expression over pg_roles: (its value, the option of ALTER ROLE that makes it so)}. Only what differs is set: naming
 SUPERUSER at all, be it to take it away, is refused to everybody else (PostgreSQL, "ALTER ROLE")."""
 
+# Tables of DMS have keys, checks and defaults of PostgreSQL's own functions; what users have made has an OID from 16384
+# on (PostgreSQL manual, "System Catalog Initial Data").
+_CODE_OF_ROLE = """
+SELECT pg_describe_object(classid, owned.objid, 0)
+  FROM pg_shdepend AS owned
+  JOIN pg_roles ON refclassid = 'pg_authid'::regclass AND refobjid = pg_roles.oid AND deptype = 'o'
+  LEFT JOIN pg_class ON classid = 'pg_class'::regclass AND owned.objid = pg_class.oid
+ WHERE rolname = :role AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+   AND classid <> 'pg_namespace'::regclass
+   AND (relkind IS NULL OR relkind NOT IN ('r', 'p', 'S') OR relhasrules OR EXISTS (
+        SELECT FROM pg_depend AS part JOIN pg_depend AS used USING (classid, objid)
+         WHERE part.refclassid = 'pg_class'::regclass AND part.refobjid = pg_class.oid AND used.refobjid >= 16384
+           AND used.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_opclass'::regclass)
+   ) OR EXISTS (
+        SELECT FROM pg_depend AS used WHERE used.classid = 'pg_class'::regclass AND used.objid = pg_class.oid
+           AND used.refclassid = 'pg_type'::regclass AND used.refobjid >= 16384
+   ))
+ ORDER BY 1
+"""
+
 
 def make(master: RotatingSecret, user: RotatingSecret, schemas: Sequence[str], deadline: Deadline) -> str:
     """Make the role, or put right what differs, and prove that it logs in; say what was done.
@@ -57,6 +77,7 @@ def drop(master: RotatingSecret, role: str, deadline: Deadline) -> str:
         quoted = identifier(role)
         _refuse_while_used_elsewhere(connection, role, heir)
         connection.run("BEGIN READ WRITE; SET LOCAL lock_timeout = '10s'")
+        _refuse_to_inherit_code(connection, role)
         # To give away what a role owns takes its membership, which the maker of a role may grant himself.
         connection.run(f"GRANT {quoted} TO CURRENT_USER")
         connection.run(f"REASSIGN OWNED BY {quoted} TO CURRENT_USER")
@@ -64,6 +85,21 @@ def drop(master: RotatingSecret, role: str, deadline: Deadline) -> str:
         connection.run(f"DROP ROLE {quoted}")
         connection.run("COMMIT")
     return "DMS's user is dropped; what it owned is the master user's"
+
+
+def _refuse_to_inherit_code(connection: VerifiedConnection, role: str) -> None:
+    """Raise UserNotMade where the role owns what runs with its owner's rights, as functions, views and rules may.
+
+    DMS makes plain tables. But its statements run the application's functions, in a default or an index, as this role,
+    and whatever those make would have the master user's rights from now on.
+    """
+    found = connection.run(_CODE_OF_ROLE, role=role)
+    if found:
+        raise UserNotMade(
+            f"{role} owns {found[0][0]}, and code in it would run with the master user's rights: "
+            "nothing was changed. Look at it, drop it or give it to another role, then delete again, or deploy with "
+            "DropDmsUserOnDelete=false"
+        )
 
 
 def _refuse_while_used_elsewhere(connection: VerifiedConnection, role: str, heir: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -272,3 +273,40 @@ def test_a_membership_that_the_master_gave_himself_is_as_it_was_before(made: Tar
     before = run(made.master, options)
     assert repaired(made).endswith("5 rights granted")
     assert run(made.master, options) == before
+
+
+CODE = {
+    "function payments.leap()": [
+        "CREATE FUNCTION payments.leap() RETURNS text LANGUAGE sql SECURITY DEFINER AS 'SELECT current_user::text'"
+    ],
+    "view payments.peek": ["CREATE VIEW payments.peek AS SELECT * FROM pg_catalog.pg_authid"],
+    "table payments.ruled": [
+        "CREATE TABLE payments.ruled (id int)",
+        "CREATE RULE more AS ON INSERT TO payments.ruled DO ALSO DELETE FROM payments.older",
+    ],
+    "table payments.indexed": [
+        "CREATE TABLE payments.indexed (id int)",
+        "CREATE INDEX ON payments.indexed (payments.sums_up(id))",
+    ],
+    "table payments.typed": ["CREATE TABLE payments.typed (id payments.word)"],
+}
+"""What code of the application could make when a statement of DMS runs it as DMS's role, by how the server calls it."""
+
+
+@pytest.mark.parametrize("owned", CODE)
+def test_code_that_the_role_owns_never_becomes_the_master_user_s(made: Target, owned: str, deadline: Deadline) -> None:
+    run(made.master, "CREATE FUNCTION payments.sums_up(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1'",
+        "CREATE DOMAIN payments.word AS text")  # fmt: skip
+    run(made.dms, *CODE[owned])
+    with pytest.raises(ResourceFailed, match=rf"^ferry_dms owns {re.escape(owned)}, .* nothing was changed") as why:
+        users.drop(kept(made.master), "ferry_dms", deadline)
+    run(made.dms, f"DROP {owned} CASCADE")
+    assert users.drop(kept(made.master), "ferry_dms", deadline).startswith("DMS's user is dropped"), why.value
+
+
+def test_the_tables_that_dms_makes_are_handed_over_with_keys_and_sequences(made: Target, deadline: Deadline) -> None:
+    run(made.dms, "CREATE SCHEMA awsdms_control", "CREATE TABLE awsdms_control.awsdms_history "
+        "(id bigserial PRIMARY KEY, task varchar(128) NOT NULL DEFAULT '', at timestamp, CHECK (id > 0))",
+        "CREATE TABLE payments.parted (id int, PRIMARY KEY (id)) PARTITION BY RANGE (id)",
+        "CREATE TABLE payments.part PARTITION OF payments.parted DEFAULT")  # fmt: skip
+    assert users.drop(kept(made.master), "ferry_dms", deadline).startswith("DMS's user is dropped")
