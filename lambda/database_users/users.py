@@ -28,6 +28,11 @@ _ATTRIBUTES = {
 """{expression over pg_roles: (its value, the option of ALTER ROLE that makes it so)}. Only what differs is set: naming
 SUPERUSER at all, be it to take it away, is refused to everybody else (PostgreSQL, "ALTER ROLE")."""
 
+_BEGIN = "BEGIN READ WRITE; SET LOCAL lock_timeout = '10s'; SELECT pg_advisory_xact_lock(6015227384199304321)"
+"""One transaction at a time: Lambda may deliver an event twice (developer guide, "How Lambda handles errors and retries
+with asynchronous invocation"), and the second run is to find everything as it should be. The number is this function's.
+"""
+
 # Tables of DMS have keys, checks and defaults of PostgreSQL's own functions; what users have made has an OID from 16384
 # on (PostgreSQL manual, "System Catalog Initial Data").
 _CODE_OF_ROLE = """
@@ -59,7 +64,7 @@ def make(master: RotatingSecret, user: RotatingSecret, schemas: Sequence[str], d
     if login.username == master.current().username:
         raise UserNotMade("both secrets name the same user: DMS has a user of its own; correct its secret")
     with as_master(master, deadline) as connection:
-        connection.run("BEGIN READ WRITE; SET LOCAL lock_timeout = '10s'")
+        connection.run(_BEGIN)
         done = [*_role(connection, login), *_memberships(connection, login.username)]
         done += _schemas(connection, schemas)
         done += _rights(connection, login.username, schemas)
@@ -76,7 +81,7 @@ def drop(master: RotatingSecret, role: str, deadline: Deadline) -> str:
             return "DMS's user is not there"
         quoted = identifier(role)
         _refuse_while_used_elsewhere(connection, role, heir)
-        connection.run("BEGIN READ WRITE; SET LOCAL lock_timeout = '10s'")
+        connection.run(_BEGIN)
         _refuse_to_inherit_code(connection, role)
         # To give away what a role owns takes its membership, which the maker of a role may grant himself.
         connection.run(f"GRANT {quoted} TO CURRENT_USER")
