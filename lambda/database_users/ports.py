@@ -24,6 +24,8 @@ log = function_log.logger("database_users")
 ANSWER_SECONDS = 15.0
 """For a login at the port that is asked for; the time for the rest stays."""
 
+_LABEL = "STACKFERRY_PORT"
+
 
 def of_database(master: RotatingSecret, asked_for: int, deadline: Deadline) -> int:
     """Return the port that the stack asks for where the database answers there, else that of the master's secret."""
@@ -44,7 +46,7 @@ def write(client: Any, arn: str, port: int) -> str:
 
     Not while a rotation is under way: the version that it makes current would bring the old port back.
     """
-    text = secret_value.read(client, arn)
+    version, text = secret_value.read_version(client, arn)
     if credentials.field(text, "port") == port:
         return ""
     pending = secret_value.read_pending(client, arn)
@@ -52,7 +54,22 @@ def write(client: Any, arn: str, port: int) -> str:
         raise UserNotMade(f"a rotation of secret {arn} is under way, and its port is {port} now: let it finish, then "
                           "deploy again")  # fmt: skip
     try:
-        client.put_secret_value(SecretId=arn, SecretString=credentials.replace_port(text, port))
+        _replace(client, arn, version, credentials.replace_port(text, port))
     except (ClientError, BotoCoreError) as error:
-        raise UserNotMade(f"secret {arn} does not take the port {port} ({type(error).__name__})") from error
+        raise UserNotMade(f"secret {arn} does not take the port {port} ({type(error).__name__}): deploy again, once "
+                          "no rotation of it is under way") from error  # fmt: skip
     return f"port {port} written into {arn}"
+
+
+def _replace(client: Any, arn: str, version: str, text: str) -> None:
+    """Make a text current in place of this version and of no other: the password of a later one is in force.
+
+    Only the move of a label names the version that is to lose it (Secrets Manager API reference,
+    "UpdateSecretVersionStage"), and a new version needs a label until then.
+    """
+    made = client.put_secret_value(SecretId=arn, SecretString=text, VersionStages=[_LABEL])["VersionId"]
+    move = client.update_secret_version_stage
+    try:
+        move(SecretId=arn, VersionStage="AWSCURRENT", MoveToVersionId=made, RemoveFromVersionId=version)
+    finally:
+        move(SecretId=arn, VersionStage=_LABEL, RemoveFromVersionId=made)

@@ -30,18 +30,23 @@ class _NoSuchVersion(SecretUnreadable):
 
 def read(client: Any, arn: str) -> str:
     """The text of the secret's current version. Raises SecretUnreadable; no message quotes a value."""
+    return read_version(client, arn)[1]
+
+
+def read_version(client: Any, arn: str) -> tuple[str, str]:
+    """The current version's identifier and its text. Raises as `read` does."""
     return _read(client, arn, "AWSCURRENT")
 
 
 def read_pending(client: Any, arn: str) -> str | None:
     """The text of the version that a rotation has made; None while there is none. Raises as `read` does."""
     try:
-        return _read(client, arn, "AWSPENDING")
+        return _read(client, arn, "AWSPENDING")[1]
     except _NoSuchVersion:
         return None
 
 
-def _read(client: Any, arn: str, label: str) -> str:
+def _read(client: Any, arn: str, label: str) -> tuple[str, str]:
     try:
         answer = client.get_secret_value(SecretId=arn, VersionStage=label)
     except ClientError as error:
@@ -57,4 +62,4 @@ def _read(client: Any, arn: str, label: str) -> str:
         ) from error
     if "SecretString" not in answer:
         raise SecretUnreadable(f"secret {arn} is binary: it must be a JSON text", is_final=True)
-    return str(answer["SecretString"])
+    return str(answer["VersionId"]), str(answer["SecretString"])

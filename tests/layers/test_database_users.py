@@ -63,7 +63,11 @@ def test_the_function_reads_both_secrets_and_writes_their_port_and_does_nothing_
 ) -> None:
     (policy,) = [item for item in deployed().resources.values() if item["Type"] == "AWS::IAM::ManagedPolicy"]
     statements = {item["Sid"]: item for item in policy["Properties"]["PolicyDocument"]["Statement"]}
-    assert statements["UseSecret"]["Action"] == ["secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue"]
+    assert statements["UseSecret"]["Action"] == [
+        "secretsmanager:GetSecretValue",
+        "secretsmanager:PutSecretValue",
+        "secretsmanager:UpdateSecretVersionStage",
+    ]
     assert statements["UseSecret"]["Resource"] == ["<SecretsManagerArn>", "<DmsSecretArn>"]
     assert statements["UseKeyOfSecret"]["Resource"] == ["<KmsKeyArn>"]
     assert statements["UseKeyOfSecret"]["Condition"] == {

@@ -24,6 +24,12 @@ AFTER = ("endpoints",)
 
 TIMEOUT_SECONDS = 120
 
+_USE_SECRET = [
+    secret_actions.GetSecretValue,
+    secret_actions.PutSecretValue,
+    secret_actions.UpdateSecretVersionStage,
+]
+
 
 class DatabaseUser(CustomResource):
     """A role in the database, made by `lambda/database_users`."""
@@ -57,9 +63,7 @@ def build(stack: Stack) -> None:
         "DatabaseUsersFunction",
         settings,
         description="Makes the users of the target database and their rights",
-        statements=_functions.secret_statements(
-            [secret_actions.GetSecretValue, secret_actions.PutSecretValue], [master, user], stack.import_value(KEY_ARN)
-        ),
+        statements=_functions.secret_statements(_USE_SECRET, [master, user], stack.import_value(KEY_ARN)),
         timeout_seconds=TIMEOUT_SECONDS,
     )
     _custom_resource.add(

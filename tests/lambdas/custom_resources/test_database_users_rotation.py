@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import index
+import ports
 import pytest
 import secret_value
 import users
@@ -231,6 +232,28 @@ def test_a_port_at_which_nothing_answers_is_not_written(
     index.handler(taken.event("Update", ResourceProperties={**properties, "Port": str(closed_port())}), Context(60))
     assert [answer["Status"] for answer in taken.answers] == ["SUCCESS"]
     assert (master.login().port, dms.login().port) == (target.server.port, target.server.port)
+
+
+class Overtaken:
+    """A client that is held up before it writes: until a rotation has come and gone."""
+
+    def __init__(self, rotation: Rotation) -> None:
+        self._rotation = rotation
+
+    def __getattr__(self, operation: str) -> Any:
+        if operation == "put_secret_value":
+            self._rotation.go()
+        return getattr(self._rotation.secrets_manager.client, operation)
+
+
+def test_a_port_that_is_written_late_brings_no_old_password_back(target: Target, master: Rotation) -> None:
+    """Lambda freezes a function between invocations, and what was under way goes on at the next one."""
+    with pytest.raises(ResourceFailed, match="deploy again"):
+        ports.write(Overtaken(master), master.arn, closed_port())
+    assert run(master.login(), "SELECT 1") == [[1]]
+    assert set(master.secrets_manager.labels(master.arn)) == {"AWSCURRENT", "AWSPREVIOUS"}
+    ports.write(master.secrets_manager.client, master.arn, closed_port())
+    assert set(master.secrets_manager.labels(master.arn)) == {"AWSCURRENT", "AWSPREVIOUS"}
 
 
 def test_the_port_is_not_written_under_a_rotation_which_would_bring_the_old_one_back(
