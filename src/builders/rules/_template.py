@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,8 @@ from cfnlint.template.template import Template as CfnTemplate
 
 from builders.rules._functions import Reference, reference_of
 from builders.rules._values import ABSENT, Path, Resolver, Scenario, Value
+
+_MOST_WAYS = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +110,14 @@ class Template:
             for constant in self.resolver.constants(branch.value, branch.path, branch.when)
         ]
 
+    def constants_in(self, holder: Value, key: str) -> list[Value]:
+        """Every constant that an entry of a map can be."""
+        return [
+            constant
+            for value in self.child(holder, key)
+            for constant in self.resolver.constants(value.value, value.path, value.when)
+        ]
+
     def target(self, node: Any) -> Resource | None:
         """The resource of this template that a node refers to."""
         reference = reference_of(node)
@@ -150,6 +161,21 @@ class Template:
                 if scenario.setdefault(condition, side) is not side:
                     return False
         return self._satisfiable(frozenset(scenario.items()))
+
+    def reaches(self, path: Path) -> bool:
+        """Return whether there is a deployment that takes the sides of Fn::If on the way to a path."""
+        taken: set[tuple[str, bool]] = set()
+        node: Any = self.body
+        for key, side in itertools.pairwise(path):
+            node = node[key]
+            if key == "Fn::If" and isinstance(node, list) and isinstance(node[0], str):
+                taken.add((node[0], side == 1))
+        return not taken or self.possible(frozenset(taken))
+
+    def can_lack(self, others: Iterable[Scenario], *values: Value | Scenario) -> bool:
+        """Return whether there is a deployment in which all of `values` hold and none of the other scenarios does."""
+        ways = [[frozenset({(condition, not side)}) for condition, side in other] for other in others]
+        return any(self.possible(*values, *way) for way in itertools.islice(itertools.product(*ways), _MOST_WAYS))
 
     def _satisfiable(self, scenario: Scenario) -> bool:
         if scenario not in self._satisfied:

@@ -9,7 +9,7 @@ from typing import Any
 from builders.rules._policies import principals, statements
 from builders.rules._rule import Finding, Rule
 from builders.rules._template import Resource, Template
-from builders.rules._values import ABSENT, UNKNOWN, Value
+from builders.rules._values import ABSENT, UNKNOWN, Scenario, Value
 
 _ALARM = ("AlarmActions", "OKActions", "InsufficientDataActions")
 _PUBLISHERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
@@ -70,10 +70,12 @@ class DeafTopic(Rule):
                 if encryption.value is not ABSENT and template.possible(encryption):
                     for publisher, named in _publishers(template, topic.name):
                         if template.possible(encryption, named):
-                            yield from _judged(template, topic, encryption, publisher)
+                            yield from _judged(template, topic, encryption, publisher, named)
 
 
-def _judged(template: Template, topic: Resource, encryption: Value, publisher: Resource) -> Iterator[Finding]:
+def _judged(
+    template: Template, topic: Resource, encryption: Value, publisher: Resource, named: Value
+) -> Iterator[Finding]:
     service, _ = _PUBLISHERS[publisher.type]
     said = f"{publisher.name} publishes to {topic.name} as {service}"
     need = f"{service} needs kms:Decrypt and kms:GenerateDataKey*"
@@ -82,7 +84,10 @@ def _judged(template: Template, topic: Resource, encryption: Value, publisher: R
         yield Finding(encryption, f"{said}, which {_MANAGED} does not let in: {advice}")
         return
     key = _key(template, encryption.value)
-    if key is not None and "KeyPolicy" in key.properties and not _lets_in(template, key, service):
+    allowed = _allowed_by(template, key, service) if key is not None and "KeyPolicy" in key.properties else None
+    if key is None or allowed is None:
+        return
+    if any(template.can_lack(allowed[action], encryption, named, key.scenario) for action in _ACTIONS):
         yield Finding(encryption, f"{said}, which the policy of {key.name} does not let in: {need} there")
 
 
@@ -126,20 +131,21 @@ def _key(template: Template, node: Any) -> Resource | None:
     return target if target is not None and target.type == "AWS::KMS::Key" else None
 
 
-def _lets_in(template: Template, key: Resource, service: str) -> bool:
-    """Return whether a key's policy lets a service in, or may do so for all that can be known."""
-    allowed: set[str] = set()
+def _allowed_by(template: Template, key: Resource, service: str) -> dict[str, list[Scenario]] | None:
+    """When a key's policy lets a service in, or may do so, by action; None where the policy is not known."""
+    allowed: dict[str, list[Scenario]] = {action: [] for action in _ACTIONS}
     for document in template.branches(key, "KeyPolicy"):
         if not isinstance(document.value, dict) or "Statement" not in document.value:
-            return True
+            return None
         listed = [value for each in template.child(document, "Statement") for value in template.items(each)]
-        if not listed or not all(isinstance(each.value, dict) and "Effect" in each.value for each in listed):
-            return True
+        known = [each for each in listed if each.value is not ABSENT]
+        if not known or not all(isinstance(each.value, dict) and "Effect" in each.value for each in known):
+            return None
         for statement in statements(template, document):
-            given = statement.value
-            if given.get("Effect") == "Allow" and _names(template, statement, service):
-                allowed |= _allowed(template, statement)
-    return allowed >= set(_ACTIONS)
+            if statement.value.get("Effect") == "Allow" and _names(template, statement, service):
+                for action in _allowed(template, statement):
+                    allowed[action].append(statement.when)
+    return allowed
 
 
 def _names(template: Template, statement: Value, service: str) -> bool:

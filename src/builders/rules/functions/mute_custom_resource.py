@@ -40,6 +40,7 @@ class MuteCustomResource(Rule):
     """
 
     def _findings(self, template: Template) -> Iterator[Finding]:
+        ways = [way.scenario for way in template.resources(*_WAYS) if _leads_out(template, way)]
         for custom in template.resources():
             if not custom.type.startswith(("Custom::", "AWS::CloudFormation::CustomResource")):
                 continue
@@ -47,7 +48,7 @@ class MuteCustomResource(Rule):
                 function = template.target(token.value)
                 if function is None or function.type != "AWS::Lambda::Function":
                     continue
-                if _is_locked_in(template, function) and template.possible(token, function.scenario):
+                if _is_in_own_vpc(template, function) and template.can_lack(ways, token, function.scenario):
                     yield Finding(token, f"{function.name} cannot reach S3 to answer: give its VPC an S3 endpoint")
 
 
@@ -60,8 +61,8 @@ _WAYS = [
 ]
 
 
-def _is_locked_in(template: Template, function: Resource) -> bool:
-    """Return whether every subnet and its VPC are made here, and nothing here leads out of that VPC or to S3."""
+def _is_in_own_vpc(template: Template, function: Resource) -> bool:
+    """Return whether every subnet of a function and its VPC are made here."""
     entries = [
         template.target(entry.value)
         for listed in template.branches(function, "VpcConfig.SubnetIds")
@@ -71,9 +72,7 @@ def _is_locked_in(template: Template, function: Resource) -> bool:
     if not subnets or len(subnets) != len(entries):
         return False
     vpcs = [template.target(value.value) for subnet in subnets for value in template.branches(subnet, "VpcId")]
-    if not vpcs or any(vpc is None or vpc.type != "AWS::EC2::VPC" for vpc in vpcs):
-        return False
-    return not any(_leads_out(template, way) for way in template.resources(*_WAYS))
+    return bool(vpcs) and all(vpc is not None and vpc.type == "AWS::EC2::VPC" for vpc in vpcs)
 
 
 def _leads_out(template: Template, way: Resource) -> bool:

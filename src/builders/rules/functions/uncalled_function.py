@@ -11,7 +11,7 @@ from builders.rules._values import ABSENT
 
 class UncalledFunction(Rule):
     """Reports a rule of EventBridge whose target is a function of the template that no permission lets it call: there
-    is none, or each is for another service or another rule.
+    is none, each is for another service or another rule, or a condition can take it away.
     """
 
     id = "E9505"
@@ -47,9 +47,10 @@ class UncalledFunction(Rule):
         for rule in template.resources("AWS::Events::Rule"):
             for arn in template.branches(rule, "Targets.*.Arn"):
                 function = template.target(arn.value)
-                if function is None or function.type != "AWS::Lambda::Function" or not template.possible(arn):
+                if function is None or function.type != "AWS::Lambda::Function":
                     continue
-                if not any(_lets_call(template, each, rule, function) for each in permissions):
+                letting = [each.scenario for each in permissions if _lets_call(template, each, rule, function)]
+                if template.can_lack(letting, arn, function.scenario):
                     message = (
                         f"EventBridge may not call {function.name} for {rule.name}: add an AWS::Lambda::Permission"
                     )

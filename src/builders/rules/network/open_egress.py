@@ -10,7 +10,7 @@ from builders.rules._values import ABSENT
 
 
 class OpenEgress(Rule):
-    """Reports a security group in a VPC that states no egress, neither itself nor by a resource of its own."""
+    """Reports a security group that states no egress, neither itself nor by a resource of its own."""
 
     id = "W9103"
     shortdesc = "A security group without an egress rule"
@@ -41,15 +41,13 @@ class OpenEgress(Rule):
     """
 
     def _findings(self, template: Template) -> Iterator[Finding]:
-        apart = {
-            target.name
+        apart = [
+            group
             for rule in template.resources("AWS::EC2::SecurityGroupEgress")
             for group in template.branches(rule, "GroupId")
-            if (target := template.target(group.value))
-        }
+        ]
         for group in template.resources("AWS::EC2::SecurityGroup"):
-            if group.name in apart or all(vpc.value is ABSENT for vpc in template.branches(group, "VpcId")):
-                continue  # a group outside a VPC has no egress rules at all
+            rules = [each.when for each in apart if template.target(each.value) is group]
             for egress in template.branches(group, "SecurityGroupEgress"):
-                if (egress.value is ABSENT or egress.value == []) and template.possible(egress):
+                if (egress.value is ABSENT or egress.value == []) and template.can_lack(rules, egress):
                     yield Finding(egress, f"{group.name} states no egress and so may reach everything: state a rule")

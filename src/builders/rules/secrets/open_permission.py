@@ -37,11 +37,12 @@ class OpenPermission(Rule):
 
     def _findings(self, template: Template) -> Iterator[Finding]:
         for permission in template.resources("AWS::Lambda::Permission"):
-            if any(value.value is not ABSENT for name in _NARROWINGS for value in template.branches(permission, name)):
-                continue
-            for principal in template.branches(permission, "Principal"):
+            sources = [value for name in _NARROWINGS for value in template.branches(permission, name)]
+            narrowed = [value.when for value in sources if value.value is not ABSENT]
+            for principal in template.constants(permission, "Principal"):
                 service = principal.value
-                if isinstance(service, str) and service.endswith(".amazonaws.com") and template.possible(principal):
+                is_service = isinstance(service, str) and service.endswith(".amazonaws.com")
+                if is_service and template.can_lack(narrowed, principal):
                     message = (
                         f"{permission.name} lets all of {service} call the function: add SourceArn or SourceAccount"
                     )

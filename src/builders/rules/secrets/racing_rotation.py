@@ -68,7 +68,7 @@ def _needed(template: Template, schedule: Resource) -> list[Resource]:
 def _uncallable(template: Template, schedule: Resource) -> list[str]:
     """The functions of this template that rotate and that, for sure, no permission lets Secrets Manager call."""
     functions = [template.resource(name) for name in template.targets(schedule, "RotationLambdaARN")]
-    if _permissions(template, schedule) or template.cfn.transform_pre.get("Transform") or not functions:
+    if template.cfn.transform_pre.get("Transform"):
         return []  # a transform makes permissions that are not seen here
     for permission in template.resources("AWS::Lambda::Permission"):
         principals = [str(who.value) for who in template.branches(permission, "Principal")]
@@ -76,7 +76,12 @@ def _uncallable(template: Template, schedule: Resource) -> list[str]:
         named = [template.target(name.value) for name in template.branches(permission, "FunctionName")]
         if serves and not all(target and target.type == "AWS::Lambda::Function" for target in named):
             return []  # it may be the permission of this function, by its name
-    return [one.name for one in functions if one and one.type == "AWS::Lambda::Function"]
+    letting = [permission.scenario for permission in _permissions(template, schedule)]
+    return [
+        one.name
+        for one in functions
+        if one and one.type == "AWS::Lambda::Function" and template.can_lack(letting, schedule.scenario, one.scenario)
+    ]
 
 
 def _ways(template: Template, function: str) -> list[Resource]:
