@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from builders.intrinsics import only_aws_knows
+
 Properties = Mapping[str, Any]
 """Properties of AWS::RDS::DBInstance or AWS::RDS::DBCluster; one that nobody gave is absent, or None."""
 
@@ -51,10 +53,10 @@ class Check:
 def refusals(properties: Properties, checks: tuple[Check, ...], *, is_new: bool = True) -> Iterator[tuple[Check, str]]:
     """Yield the checks that an instance, or for windows a cluster, does not pass, each with RDS's sentence.
 
-    A value with `${` in it is one that only AWS knows (builders.evaluate), and a check that needs it says nothing.
+    A check that needs a value that only AWS knows says nothing.
     """
     for check in checks:
-        known = not any("${" in str(properties.get(name, "")) for name in set(check.properties) - _OF_PRESENCE)
+        known = not any(only_aws_knows(properties.get(name)) for name in set(check.properties) - _OF_PRESENCE)
         sentence = check.refusal(properties) if known and (is_new or not check.of_new) else None
         if sentence:
             yield check, sentence

@@ -11,11 +11,19 @@ from typing import Any
 
 from builders.errors import EvaluationError
 
+DYNAMIC_REFERENCE = "{{resolve:"
 _ONE_TOKEN = re.compile(r"^\$\{[^}]+\}$")
 
 
 _MOST_RANGES = 256
 """CloudFormation user guide, "Fn::Cidr": count."""
+
+
+def only_aws_knows(value: Any) -> bool:
+    """Return whether a value has a part that AWS alone fills in: `${Vpc}` of builders.evaluate, or a dynamic reference
+    (CloudFormation user guide, "Get values stored in other services using dynamic references").
+    """
+    return "${" in str(value) or DYNAMIC_REFERENCE in str(value)
 
 
 def arguments(node: Any, function: str) -> Iterator[Any]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from builders import database_instances, postgresql_settings
 from builders.database_instances import MAINTENANCE_WINDOW, WINDOWS, Check, Properties
+from builders.intrinsics import only_aws_knows
 
 _LOG_DRIVERS = ("json-file", "syslog", "journald", "gelf", "fluentd", "awslogs", "splunk", "awsfirelens")
 _KEY_TYPES = ("HASH", "RANGE")
@@ -373,7 +374,7 @@ def _choice(path: str, allowed: tuple[str, ...]) -> Check:
 
     def refusal(properties: Properties) -> str | None:
         for value in _values_at(properties, path):
-            if isinstance(value, str) and value.lower() not in known and "${" not in value:
+            if isinstance(value, str) and value.lower() not in known and not only_aws_knows(value):
                 return invalid(path, value, f"satisfy enum value set: [{', '.join(allowed)}]")
         return None
 

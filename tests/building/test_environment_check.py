@@ -364,6 +364,11 @@ def test_right_values_of_other_services_are_silent(check_against: Check, make_la
     assert check_against(assemble(make_layers(migration=REPLICATION)), *COMMON, *right) == []
 
 
+def test_what_a_dynamic_reference_will_give_is_not_judged(check_against: Check, make_layers: MakePackage) -> None:
+    elsewhere = [f"{key}={{{{resolve:ssm:/payments/{key}:1}}}}" for key in ("Class", "Upkeep", "Operator")]
+    assert check_against(assemble(make_layers(migration=REPLICATION)), *COMMON, *elsewhere) == []
+
+
 @pytest.fixture(scope="module")
 def ours() -> Assembly:
     return assemble()

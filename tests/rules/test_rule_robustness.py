@@ -78,6 +78,51 @@ def test_a_rule_leaves_the_template_as_it_was(rule: Rule) -> None:
     assert json.dumps(body) == before
 
 
+OF_PRESENCE = {"E9202", "E9301", "E9401", "E9602", "E9609"}
+"""Rules for a property or a key that should not be there, whatever its value."""
+BY_NAME = {"W9001", "W9050", "W9205", "W9404"}
+"""Rules for a parameter that decides, which also a reference to one more parameter is."""
+
+
+def _values_reported(rule: Rule, body: Any) -> list[tuple[str | int, ...]]:
+    """The paths of findings about a value below a resource's properties."""
+    paths = [tuple(finding.path) for finding in rule.match(Template("template", body))]
+    return [path for path in paths if "Properties" in path[:-1] and not str(path[-1]).startswith("Fn::")]
+
+
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule.id not in OF_PRESENCE], ids=lambda rule: rule.id)
+@pytest.mark.parametrize("value", ["{{resolve:ssm:/payments/value:1}}", {"Fn::ImportValue": "payments-value"}])
+def test_no_rule_reports_a_value_that_stands_elsewhere(rule: Rule, value: Any) -> None:
+    body = parsed(rule.bad)
+    for path in _values_reported(rule, body):
+        left = _values_reported(rule, _with(body, path, value))
+
+        assert path not in left
+
+
+@pytest.mark.parametrize(
+    "rule", [one for one in RULES if one.id not in OF_PRESENCE | BY_NAME], ids=lambda rule: rule.id
+)
+def test_no_rule_reports_a_side_of_a_condition_that_no_deployment_takes(rule: Rule) -> None:
+    body = parsed(rule.bad)
+    is_this = {"Fn::Equals": [{"Ref": "Which"}, "this"]}
+    body["Parameters"] = {**body.get("Parameters", {}), "Which": {"Type": "String"}}
+    body["Conditions"] = {
+        **body.get("Conditions", {}),
+        "IsThis": is_this,
+        "IsOther": {"Fn::Not": [{"Condition": "IsThis"}]},
+    }
+    for path in _values_reported(rule, body):
+        written: Any = body
+        for key in path:
+            written = written[key]
+        unreachable = {"Fn::If": ["IsThis", {"Fn::If": ["IsOther", written, {"Ref": "Which"}]}, {"Ref": "Which"}]}
+
+        found = rule.match(Template("template", _with(body, path, unreachable)))
+
+        assert [one for one in found if tuple(one.path)[: len(path)] == path] == []
+
+
 FUNCTION = {"F": {"Type": "AWS::Serverless::Function", "Properties": {}}}
 LOOP = {"Fn::ForEach::A": ["B", ["c"], {"Topic${B}": {"Type": "AWS::SNS::Topic"}}]}
 

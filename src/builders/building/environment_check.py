@@ -21,6 +21,7 @@ from builders.environments import ParameterFile
 from builders.errors import EvaluationError, ParameterFileError, UsageError
 from builders.evaluate import REGION, Evaluated, evaluate, known_by_name
 from builders.findings import Finding
+from builders.intrinsics import only_aws_knows
 from builders.layers import clients
 from builders.package import Function
 from builders.parameter_validation import (
@@ -110,7 +111,7 @@ class Layers:
         """Hold properties that come from parameters against the registry's schema, which a declaration may be wider
         than.
 
-        A value with `${` in it is one that only AWS knows (builders.evaluate).
+        What only AWS knows is not judged.
         """
         origins = self._origins[layer]
         for name, body in evaluated.resources.items():
@@ -374,7 +375,7 @@ def _violations(type_name: str, properties: str) -> list[Violation]:
     kind = resource_types.load(type_name)
     if kind is None:  # a custom resource
         return []
-    return kind.violations(kind.coerce(json.loads(properties)), but=lambda error: "${" in str(error.instance))
+    return kind.violations(kind.coerce(json.loads(properties)), but=lambda error: only_aws_knows(error.instance))
 
 
 def _refused(

@@ -43,16 +43,22 @@ _ACCOUNT_KEYS = {"AWS", "AccountId", "SourceAccount", "aws:SourceAccount", "AWS:
 
 
 def texts(template: Template) -> Iterator[tuple[Path, str]]:
-    """Every text in a resource's properties or an output's value, as it is written, with where it is written."""
-    for resource in template.resources():
-        for path, node in walk(resource.properties, ("Resources", resource.name, "Properties")):
-            if isinstance(node, str) and not _is_prose(path):
-                yield path, node
-    for name, output in template.outputs.items():
-        if isinstance(output, dict):
-            for path, node in walk(output.get("Value"), ("Outputs", str(name), "Value")):
-                if isinstance(node, str):
-                    yield path, node
+    """Every text in a resource's properties or an output's value, as it is written, with where it is written.
+
+    Those of a side of Fn::If that no deployment takes are left out.
+    """
+    outputs = {str(name): output.get("Value") for name, output in template.outputs.items() if isinstance(output, dict)}
+    for path, node in (
+        *(
+            found
+            for resource in template.resources()
+            for found in walk(resource.properties, ("Resources", resource.name, "Properties"))
+            if not _is_prose(found[0])
+        ),
+        *(found for name, value in outputs.items() for found in walk(value, ("Outputs", name, "Value"))),
+    ):
+        if isinstance(node, str) and template.reaches(path):
+            yield path, node
 
 
 def account_ids(template: Template) -> Iterator[tuple[Path, str]]:

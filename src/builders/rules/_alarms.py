@@ -33,7 +33,7 @@ class Metric:
         return facts_of(self.namespace, self.name.value)
 
     def dimensions(self, template: Template) -> list[tuple[str, Value]] | None:
-        """Name and value of each dimension; None where not all of them are known."""
+        """The name of each dimension with each of its values; None where not all names are known."""
         found: list[tuple[str, Value]] = []
         for listed in template.child(self.holder, "Dimensions"):
             if listed.value is ABSENT:
@@ -42,10 +42,9 @@ class Metric:
                 return None
             for entry in template.items(listed):
                 name = entry.value.get("Name") if isinstance(entry.value, dict) else None
-                values = template.child(entry, "Value")
-                if not isinstance(name, str) or len(values) != 1:
+                if not isinstance(name, str):
                     return None
-                found.append((name, values[0]))
+                found += [(name, value) for value in template.child(entry, "Value")]
         return found
 
 
@@ -66,20 +65,11 @@ def _metrics_of(
     template: Template, alarm: Resource, holder: Value, measured: Value, *, alone: bool
 ) -> Iterator[Metric]:
     statistic = "Statistic" if holder is measured else "Stat"
-    for namespace in constants_in(template, holder, "Namespace"):
-        for name in constants_in(template, holder, "MetricName"):
+    for namespace in template.constants_in(holder, "Namespace"):
+        for name in template.constants_in(holder, "MetricName"):
             texts = isinstance(namespace.value, str) and isinstance(name.value, str)
             if texts and template.possible(namespace, name):
                 yield Metric(alarm, namespace.value, name, holder, statistic, alone, measured)
-
-
-def constants_in(template: Template, holder: Value, key: str) -> list[Value]:
-    """Every constant that an entry of a map can be."""
-    return [
-        constant
-        for value in template.child(holder, key)
-        for constant in template.resolver.constants(value.value, value.path, value.when)
-    ]
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
+from builders.intrinsics import DYNAMIC_REFERENCE
 from builders.rules._functions import function_of
 from builders.rules._template import Template
-from builders.rules._values import ABSENT, UNKNOWN, Value
+from builders.rules._values import ABSENT, Value
 
+_UNKNOWN = re.compile(re.escape(DYNAMIC_REFERENCE) + r"[^}]*\}\}|\0")
 _FILLINGS = ("0", '"x"', '"x":0', "", "{}")
 """Values that an unknown part of a text may have; a text that is no JSON with any of them is none."""
 
@@ -24,9 +27,10 @@ def document_of(template: Template, value: Value) -> Any:
     if any(isinstance(constant.value, (dict, list)) or constant.value is ABSENT for constant in constants):
         return None
     pieces = template.resolver.pieces(value.value)
-    if pieces == [UNKNOWN] or not any(isinstance(piece, str) for piece in pieces):
+    parts = _UNKNOWN.split("".join(piece if isinstance(piece, str) else "\0" for piece in pieces))
+    if not any(parts):
         return None
-    tries = [_parsed("".join(piece if isinstance(piece, str) else fill for piece in pieces)) for fill in _FILLINGS]
+    tries = [_parsed(fill.join(parts)) for fill in _FILLINGS]
     return tries[0] if all(isinstance(result, json.JSONDecodeError) for result in tries) else _first_data(tries)
 
 

@@ -1,7 +1,7 @@
 """The possible values of a template's value: Fn::If, parameters, mappings and texts followed as far as they are known.
 
 A rule may only speak where it knows. Everything that this module cannot follow (an import, an attribute of a
-resource, a transform, a parameter without a default) becomes `UNKNOWN`, and rules pass over it.
+resource, a dynamic reference, a transform, a parameter without a default) becomes `UNKNOWN`, and rules pass over it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from builders.intrinsics import DYNAMIC_REFERENCE
 from builders.rules._functions import SUB_NAME, Reference, function_of, reference_of
 
 Path = tuple[str | int, ...]
@@ -81,7 +82,9 @@ class Resolver:
     def constants(self, node: Any, path: Path, when: Scenario = frozenset()) -> Iterator[Value]:
         """Each constant (text, number, boolean, list, map without function at its top) that the node can be."""
         for branch in self.branches(node, path, when):
-            yield from self._constants_of(branch)
+            for constant in self._constants_of(branch):
+                dynamic = isinstance(constant.value, str) and DYNAMIC_REFERENCE in constant.value
+                yield replace(constant, value=UNKNOWN) if dynamic else constant
 
     def _constants_of(self, branch: Value) -> Iterator[Value]:
         function, argument = function_of(branch.value)

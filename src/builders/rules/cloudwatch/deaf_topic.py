@@ -132,7 +132,7 @@ def _key(template: Template, node: Any) -> Resource | None:
 
 
 def _allowed_by(template: Template, key: Resource, service: str) -> dict[str, list[Scenario]] | None:
-    """When a key's policy lets a service in, or may do so, by action; None where the policy is not known."""
+    """Return when a key's policy lets a service in, or may do so, by action; None where the policy is not known."""
     allowed: dict[str, list[Scenario]] = {action: [] for action in _ACTIONS}
     for document in template.branches(key, "KeyPolicy"):
         if not isinstance(document.value, dict) or "Statement" not in document.value:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from builders.rules._alarms import constants_in, metrics
+from builders.rules._alarms import metrics
 from builders.rules._rule import Finding, Rule
 from builders.rules._template import Template
 
@@ -33,7 +33,7 @@ class ImpossibleUnit(Rule):
         for metric in metrics(template):
             if metric.facts is None or metric.facts.unit == "-":
                 continue
-            for unit in constants_in(template, metric.measured, "Unit"):
+            for unit in template.constants_in(metric.measured, "Unit"):
                 is_written = isinstance(unit.value, str) and unit.parameter is None
                 if is_written and unit.value != metric.facts.unit and template.possible(unit, metric.name):
                     said = f"{metric.alarm.name} asks for {metric.name.value} in {unit.value}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from builders.intrinsics import DYNAMIC_REFERENCE
 from builders.rules._rule import Finding, Rule
 from builders.rules._template import Resource, Template
 from builders.rules._values import ABSENT
@@ -47,6 +48,7 @@ class RenamedAccountRole(Rule):
             for name in template.branches(role, "RoleName") if wanted else []:
                 pieces = [ABSENT] if name.value is ABSENT else template.resolver.pieces(name.value)
                 known = any(isinstance(piece, str) or piece is ABSENT for piece in pieces)
+                known = known and DYNAMIC_REFERENCE not in str(name.value)
                 if known and pieces != [wanted] and template.possible(name):
                     yield Finding(name, f"DMS looks for this role as {wanted}: name {role.name} exactly so")
 

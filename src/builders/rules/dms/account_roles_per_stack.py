@@ -41,8 +41,9 @@ class AccountRolePerStack(Rule):
 
     def _findings(self, template: Template) -> Iterator[Finding]:
         for role in template.resources("AWS::IAM::Role"):
-            names = [name for name in template.branches(role, "RoleName") if name.value in ROLES.values()]
-            for name in names:
+            for name in template.constants(role, "RoleName"):
+                if name.value not in ROLES.values() or name.parameter or not template.possible(name):
+                    continue
                 if "Condition" not in role.body:
                     yield Finding(name, f"{role.name} exists once an account: make it under a condition")
                 if role.body.get("DeletionPolicy") not in ("Retain", "RetainExceptOnCreate"):

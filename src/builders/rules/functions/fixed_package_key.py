@@ -36,10 +36,10 @@ class FixedPackageKey(Rule):
 
     def _findings(self, template: Template) -> Iterator[Finding]:
         for function in template.resources("AWS::Lambda::Function"):
-            for key in template.branches(function, "Code.S3Key"):
+            for key in template.constants(function, "Code.S3Key"):
                 for version in template.branches(function, "Code.S3ObjectVersion"):
                     fixed = isinstance(key.value, str) and not _HASH_OR_VERSION.search(key.value)
-                    if fixed and version.value is ABSENT and template.possible(key, version):
+                    if fixed and not key.parameter and version.value is ABSENT and template.possible(key, version):
                         yield Finding(
                             key, f"{function.name} keeps the key {key.value!r}: put the content's hash into it"
                         )

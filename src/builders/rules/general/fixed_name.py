@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
+from builders.intrinsics import DYNAMIC_REFERENCE
 from builders.rules._functions import Reference
 from builders.rules._names import name_properties
 from builders.rules._rule import Finding, Rule
@@ -72,9 +73,11 @@ class FixedName(Rule):
         text = "".join(piece for piece in pieces if isinstance(piece, str))
         if text in (*_MANDATED, *self.config["except"]) or (text.startswith(_MANDATED_PREFIXES) and len(pieces) == 1):
             return False
+        if DYNAMIC_REFERENCE in text:
+            return False  # the name stands elsewhere, where each environment can have its own
         names = {piece.name for piece in pieces if isinstance(piece, Reference)}
         suffix = self.config["suffix"]
         if suffix not in template.parameters:
-            return bool(text) and all(isinstance(piece, str) for piece in pieces) and "{{resolve:" not in text
+            return bool(text) and all(isinstance(piece, str) for piece in pieces)
         derived = names & set(_UNIQUE) or any(template.resource(name) for name in names) or UNKNOWN in pieces
         return suffix not in names and not derived and pieces != []

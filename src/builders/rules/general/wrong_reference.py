@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import replace
 
 from builders import resource_ids, resource_types
 from builders.rules._functions import function_of, reference_of
 from builders.rules._rule import Finding, Rule
 from builders.rules._template import Resource, Template
-from builders.rules._values import Path
+from builders.rules._values import Path, Value
 
 
 class WrongReference(Rule):
@@ -47,29 +47,28 @@ class WrongReference(Rule):
 
     def _findings(self, template: Template) -> Iterator[Finding]:
         for resource in template.resources():
-            for name, node, path in _values(resource.properties, "", ("Resources", resource.name, "Properties")):
-                yield from _judged(template, resource, name, node, path)
+            root = Value(resource.properties, ("Resources", resource.name, "Properties"), resource.scenario)
+            for name, value in _values(template, "", root):
+                yield from _judged(template, resource, name, value)
 
 
-def _values(node: Any, name: str, path: Path) -> Iterator[tuple[str, Any, Path]]:
+def _values(template: Template, name: str, parent: Value) -> Iterator[tuple[str, Value]]:
     """Each value with the name of its property: lists and both sides of an Fn::If by their members."""
-    function, argument = function_of(node)
-    if function == "Fn::If" and isinstance(argument, list):
-        for index, side in enumerate(argument[1:], start=1):
-            yield from _values(side, name, (*path, "Fn::If", index))
-    elif function is not None:
-        yield name, node, path
-    elif isinstance(node, dict):
-        for key, child in node.items():
-            yield from _values(child, str(key), (*path, key))
-    elif isinstance(node, list):
-        for index, child in enumerate(node):
-            yield from _values(child, name, (*path, index))
+    for value in template.resolver.branches(parent.value, parent.path, parent.when):
+        node = value.value
+        if isinstance(node, dict) and function_of(node)[0] is None:
+            for key, child in node.items():
+                yield from _values(template, str(key), replace(value, value=child, path=(*value.path, key)))
+        elif isinstance(node, list):
+            for index, child in enumerate(node):
+                yield from _values(template, name, replace(value, value=child, path=(*value.path, index)))
+        else:
+            yield name, value
 
 
-def _judged(template: Template, resource: Resource, name: str, node: Any, path: Path) -> Iterator[Finding]:
+def _judged(template: Template, resource: Resource, name: str, value: Value) -> Iterator[Finding]:
     taken = resource_ids.taken_by(resource.type, name)
-    reference = reference_of(node) if taken else None
+    reference = reference_of(value.value) if taken and template.possible(value) else None
     if reference is None:
         return
     target, parameter = template.resource(reference.name), template.parameters.get(reference.name)
@@ -81,10 +80,10 @@ def _judged(template: Template, resource: Resource, name: str, node: Any, path: 
         advice = f"parameter {reference.name} is of type {parameter.get('Type')}"
     else:
         return
-    if given is None or given in taken or not _is_left_to_us(resource.type, path, is_resource=target is not None):
+    if given is None or given in taken or not _is_left_to_us(resource.type, value.path, is_resource=target is not None):
         return
     wanted = " or ".join(resource_ids.described(kind) for kind in taken)
-    yield Finding(path, f"{name} takes {wanted}, and is given {resource_ids.described(given)}: {advice}")
+    yield Finding(value, f"{name} takes {wanted}, and is given {resource_ids.described(given)}: {advice}")
 
 
 def _advice(target: Resource, taken: tuple[str, ...]) -> str:

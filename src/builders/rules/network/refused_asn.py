@@ -17,7 +17,7 @@ _RANGES = {
     ("AWS::DirectConnect::DirectConnectGateway", "AmazonSideAsn"): (*PRIVATE_ASNS, *_LEGACY),
     ("AWS::EC2::CustomerGateway", "BgpAsn"): ((1, 2147483647),),
     **{
-        (f"AWS::DirectConnect::{kind}VirtualInterface", "BgpPeers.Asn"): _ANY
+        (f"AWS::DirectConnect::{kind}VirtualInterface", "BgpPeers.*.Asn"): _ANY
         for kind in ("Private", "Public", "Transit")
     },
 }
@@ -52,13 +52,13 @@ class RefusedAsn(Rule):
     def _findings(self, template: Template) -> Iterator[Finding]:
         for (kind, dotted), ranges in _RANGES.items():
             for resource in template.resources(kind):
-                for value in _values(template, resource, dotted):
+                for value in template.constants(resource, dotted):
                     number = _number(value)
                     if number is None or any(low <= number <= high for low, high in ranges):
                         continue
                     if template.possible(value):
                         allowed = ", ".join(f"{low} to {high}" for low, high in ranges if low < high)
-                        said = f"{resource.name} has {dotted} {number}{value.source}"
+                        said = f"{resource.name} has {dotted.replace('.*', '')} {number}{value.source}"
                         yield Finding(value, f"{said}: AWS takes {allowed}")
         for association in template.resources("AWS::DirectConnect::DirectConnectGatewayAssociation"):
             yield from self._equal(template, association)
@@ -81,18 +81,6 @@ class RefusedAsn(Rule):
                         f"{association.name} associates {transit.name} and {direct.name}, which both have ASN "
                         f"{_number(one, DEFAULT_ASN)}: give them different ones",
                     )
-
-
-def _values(template: Template, resource: Resource, dotted: str) -> Iterator[Value]:
-    """The constants of a property, or of a property of each entry of a list."""
-    listed, _, name = dotted.rpartition(".")
-    if not listed:
-        yield from template.constants(resource, name)
-        return
-    for value in template.branches(resource, listed):
-        for entry in template.items(value):
-            for child in template.child(entry, name):
-                yield from template.resolver.constants(child.value, child.path, child.when)
 
 
 def _number(value: Value, default: int | None = None) -> int | None:

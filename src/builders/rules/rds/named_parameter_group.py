@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from builders.intrinsics import DYNAMIC_REFERENCE
 from builders.rules._rule import Finding, Rule
 from builders.rules._template import Resource, Template
-from builders.rules._values import ABSENT, Value
+from builders.rules._values import ABSENT, UNKNOWN, Value
 
 _GROUPS = {
     "AWS::RDS::DBParameterGroup": "DBParameterGroupName",
@@ -55,6 +56,9 @@ class NamedParameterGroup(Rule):
 def _problem(template: Template, group: Resource, name: Value) -> str | None:
     family = group.properties.get("Family")
     varying = template.references(family) & set(template.parameters)
+    pieces = template.resolver.pieces(name.value)
+    if UNKNOWN in pieces or DYNAMIC_REFERENCE in str(pieces):
+        return None
     if varying and not varying & template.references(name.value):
         return f"keeps its name when {', '.join(sorted(varying))} asks for another family"
     for text in template.constants(group, _GROUPS[group.type]):

@@ -39,10 +39,10 @@ class OptionalTls(Rule):
             families = [_FAMILY.fullmatch(str(value.value)) for value in template.constants(group, "Family")]
             old = [family for family in families if family and int(family[1]) < _ON_BY_DEFAULT]
             for parameters in template.branches(group, "Parameters"):
-                for switch in template.child(parameters, "rds.force_ssl"):
-                    if not template.possible(switch):
+                for switch in template.constants_in(parameters, "rds.force_ssl"):
+                    if switch.parameter or not template.possible(switch):
                         continue
-                    if str(switch.value) in ("0", "off", "false"):
+                    if str(switch.value).lower() in ("0", "off", "false"):
                         yield Finding(switch, f"{group.name} lets clients connect in clear: set rds.force_ssl to 1")
                     elif switch.value is ABSENT and old:
                         yield Finding(switch, f"{group.name} leaves rds.force_ssl at its default, off: set it to 1")
