@@ -37,12 +37,13 @@ def layers() -> dict[str, Template]:
 
 @pytest.fixture
 def values(layers: dict[str, Template], tmp_path: Path) -> Values:
-    """The values of dev beside staging, with changes to dev in the rollout file and to parameter files."""
+    """The values of dev beside staging, which is `elsewhere`, with changes to dev in the rollout file and to parameter files."""
 
     def values(
         files: dict[str, dict[str, str | None]] | None = None,
         *accounts: str,
         shared: SharedOutputs = SHARED,
+        elsewhere: str = "us-east-1",
         **dev: Any,
     ) -> PhaseValues:
         shutil.copytree(ENVIRONMENTS, tmp_path / "environments", dirs_exist_ok=True)
@@ -64,7 +65,7 @@ def values(layers: dict[str, Template], tmp_path: Path) -> Values:
             "staging": {
                 "environment": "environments/staging.json",
                 "targets": {"accounts": [TWO]},
-                "regions": ["us-east-1"],
+                "regions": [elsewhere],
             },
         }
         owners = {"tooling": "8" * 12, "network": "9" * 12}
@@ -140,6 +141,15 @@ def test_before_bootstrap_the_outputs_of_shared_stacks_are_known_by_their_names(
     found = values(silent, shared=SharedOutputs())
     assert [group.given("TransitGatewayId") for group in found.connected] == ["${shared_network.TransitGatewayId}"]
     assert [each.partition(";")[0] for each in said(found)] == [
+        "environments/staging.json, line N: VpcCidr=10.21.0.0/16 overlaps VpcCidr=10.21.0.0/20 of "
+        "environments/dev.json line N"
+    ]
+
+
+def test_a_phase_in_another_region_that_says_nothing_of_its_way_is_behind_direct_connect_too(values: Values) -> None:
+    """The outputs of the network account are read in this phase's regions alone."""
+    silent = {"dev": {"Connectivity": None, "VpcCidr": "10.21.0.0/20"}, "staging": {"Connectivity": None}}
+    assert [each.partition(";")[0] for each in said(values(silent, elsewhere="eu-west-1"))] == [
         "environments/staging.json, line N: VpcCidr=10.21.0.0/16 overlaps VpcCidr=10.21.0.0/20 of "
         "environments/dev.json line N"
     ]

@@ -46,13 +46,13 @@ class PhaseValues:
 
     @classmethod
     def of(cls, connection: PhaseConnection, shared: SharedOutputs) -> PhaseValues:
-        """Put the values together; `shared` may be empty, before bootstrap. Raises `RolloutFileError`."""
+        """Put the values together; `shared` may lack stacks that do not stand. Raises `RolloutFileError`."""
         rollout, name = connection.rollout, connection.phase
-        if rollout.network and not shared.network:  # its stacks will have outputs
+        if rollout.network:  # its stacks in regions that this phase does not have, or that were not read, have outputs
             stacks = [each for each in connection.templates.values() if each.scope is Scope.NETWORK]
             named = {output: known_by_name(each.layer, output) for each in stacks for output in each.outputs}
             regions = [region for phase in rollout.phases.values() for region in phase.regions]
-            shared = replace(shared, network=dict.fromkeys(regions, named))
+            shared = replace(shared, network=dict.fromkeys(regions, named) | shared.network)
         others: list[TargetGroup] = []
         for other in [phase for phase in rollout.phases if phase != name]:
             # As far as the file names its accounts; a unit stands for those that it does not.
