@@ -31,7 +31,7 @@ from rollout.simulation import Simulation
 from builders.aws.calls import Session
 from builders.errors import RolloutError
 
-SIZES = (1000, 3000, 10_000)
+SIZES = (1000, 10_000)
 ALLOWED = {"megabytes": 300, "seconds": 30}
 ALLOWED_WITH_NOTHING_TO_DO = {"megabytes": 60, "seconds": 5}
 """For the first size."""

@@ -78,6 +78,10 @@ class StoredOverrides:
     reached: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
 
 
+_NO_UPDATES: frozenset[str] = frozenset()
+"""One object for all instances: each call of frozenset() makes another one, of 216 bytes."""
+
+
 class OverrideCache:
     """Overrides by layer and target, each with the operation after which they held."""
 
@@ -99,7 +103,7 @@ class OverrideCache:
         """
         last, confirmed = instance.last_operation_id, self._passed_by[layer]
         operation_id, overrides = self._overrides[layer].get(instance.target, ("", None))
-        passed_by = confirmed.get(instance.target, frozenset())
+        passed_by = confirmed.get(instance.target, _NO_UPDATES)
         awaits_its_wave = instance.status is Status.OUTDATED and instance.detailed == "SUCCEEDED"
         if instance.status is Status.CURRENT or awaits_its_wave:
             known = operation_id == last
@@ -107,7 +111,7 @@ class OverrideCache:
             known = instance.detailed == "PENDING" and bool(passed_by) and last in {operation_id, *passed_by}
         if not known:
             return None
-        confirmed.setdefault(instance.target, frozenset())
+        confirmed.setdefault(instance.target, _NO_UPDATES)
         return overrides
 
     def behind(self, layer: str, target: Target) -> bool:
@@ -121,7 +125,7 @@ class OverrideCache:
     def learn(self, layer: str, instance: Instance, overrides: Values) -> None:
         """Keep what DescribeStackInstance said of an instance."""
         self._overrides[layer][instance.target] = (instance.last_operation_id, overrides)
-        self._passed_by[layer].setdefault(instance.target, frozenset())
+        self._passed_by[layer].setdefault(instance.target, _NO_UPDATES)
 
     def apply(self, entries: Iterable[Entry]) -> None:
         """Follow operations of ours in their order. Applying the same ones again changes nothing.
