@@ -20,7 +20,7 @@ from builders.rollout.config.loading import load_rollout_file
 from builders.rollout.config.schema import RolloutFile
 from builders.rollout.lifecycle.bootstrap import StackOutcome, StackState
 from builders.rollout.model import Permissions
-from builders.rollout.phase import PhaseConnection, shared_outputs
+from builders.rollout.phase import PhaseConnection, readable_outputs, shared_outputs
 
 from .conftest import DEPLOY_ROLE, Administrator, connect, deploy_stacks
 
@@ -138,6 +138,8 @@ def test_what_the_first_run_makes_is_read_by_its_outputs_and_the_next_runs_make_
         RolloutError, match=r"stackferry-plan-dev.* run `rollout-stacksets bootstrap --phase dev` first$"
     ):
         shared_outputs(administrator.client(), rollout, "dev")
+    readable, _ = readable_outputs(administrator.client(), rollout, "dev")  # for doctor, which says so
+    assert (sorted(readable.tooling), readable.network) == (["eu-west-1", "us-east-1"], {})
     assert states(deploy_stacks(connection(administrator.client(), rollout, layers))) == {
         each: "created" if each == f"account-dev in {NETWORK}/us-east-1" else "unchanged" for each in STACKS
     }

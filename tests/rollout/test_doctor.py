@@ -15,6 +15,7 @@ from cloud.stacksets.organization import Organization
 from builders import naming
 from builders.aws import networks
 from builders.aws.accounts import DEFAULTS, STACK_SETS
+from builders.aws.errors import AccessDenied
 from builders.cloud.process import Cloud
 from builders.errors import RolloutError
 from builders.layer_templates import Template, read_template
@@ -120,7 +121,8 @@ def test_a_missing_administration_role_is_found(phase: CheckedPhase, administrat
 def test_before_bootstrap_the_roles_that_it_makes_are_missing_and_not_those_of_stack_sets_itself(
     phase: CheckedPhase,
 ) -> None:
-    phase = dataclasses.replace(phase, shared_problem="there is no stack administration-dev; run bootstrap first")
+    missing = RolloutError("there is no stack administration-dev; run bootstrap first")
+    phase = dataclasses.replace(phase, shared_problem=missing)
 
     (administration,), (execution,) = found(phase, "administration role"), found(phase, "execution roles")
 
@@ -345,6 +347,19 @@ def test_a_bucket_that_bootstrap_has_not_made_is_found(phase: CheckedPhase) -> N
     (finding,) = found(dataclasses.replace(phase, buckets={}), "buckets")
 
     assert (finding.what, finding.where) == ("no bucket for packages", (REGION,))
+
+
+def test_what_was_not_read_is_not_said_to_be_missing(phase: CheckedPhase) -> None:
+    """The network account's role refuses, or AWS does not answer: what stands there is not known."""
+    joined = joined_gateways(phase)
+    unread = dataclasses.replace(joined, buckets={}, network={}, shared_problem=AccessDenied("tooling: denied"))
+    checks = ("shared stacks", "buckets", "way to on-premises")
+
+    assert [(each.severity, each.what) for name in checks for each in found(unread, name)] == [
+        (Severity.ERROR, "tooling: denied"),
+        (Severity.UNKNOWN, "whether there is a bucket for packages"),
+        (Severity.UNKNOWN, "the way to on-premises: the stack was not read"),
+    ]
 
 
 def test_a_bucket_that_is_gone_is_found(phase: CheckedPhase) -> None:

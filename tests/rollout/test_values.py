@@ -37,7 +37,7 @@ def layers() -> dict[str, Template]:
 
 @pytest.fixture
 def values(layers: dict[str, Template], tmp_path: Path) -> Values:
-    """The values of dev beside staging, which is `elsewhere`, with changes to dev in the rollout file and to parameter files."""
+    """The values of dev beside staging, with changes to dev in the rollout file and to parameter files."""
 
     def values(
         files: dict[str, dict[str, str | None]] | None = None,

@@ -125,18 +125,27 @@ ADMINISTRATION, ARTIFACTS, SHARED_NETWORK = "administration", "artifacts", "shar
 def shared_outputs(client: Client, rollout: schema.RolloutFile, phase: str) -> SharedOutputs:
     """Read the outputs of the shared stacks of a phase. Raises `RolloutError` where one, or the role that reads it,
     does not exist."""
+    found, problem = readable_outputs(client, rollout, phase)
+    if problem:
+        raise problem
+    return found
+
+
+def readable_outputs(
+    client: Client, rollout: schema.RolloutFile, phase: str
+) -> tuple[SharedOutputs, RolloutError | None]:
+    """Read the outputs of those shared stacks of a phase that can be read, and why others cannot."""
     names = dict(_stacks(rollout, phase))
     bootstrap = f"run `rollout-stacksets bootstrap --phase {phase}` first"
     read = dict(attempted(lambda stack: stacks.standing(client.reading_shared(stack[1]), names[stack]), names))
     errors = [answer for answer in read.values() if isinstance(answer, RolloutError)]
-    for error in errors:
-        if not isinstance(error, RoleNotAssumed):
-            raise error
-    if missing := [f"{name} in {target}" for (layer, target), name in names.items() if read[layer, target] is None]:
-        raise RolloutError(f"there is no stack {', '.join(missing)}; {bootstrap}")
-    for error in errors:  # bootstrap makes the role, too
-        raise RolloutError(f"{error}; where bootstrap has not made the role, {bootstrap}") from error
-    return joined_outputs({key: each.outputs for key, each in read.items() if isinstance(each, DeployedStack)})
+    problem = next((error for error in errors if not isinstance(error, RoleNotAssumed)), None)
+    if problem is None:
+        if missing := [f"{name} in {target}" for (layer, target), name in names.items() if read[layer, target] is None]:
+            problem = RolloutError(f"there is no stack {', '.join(missing)}; {bootstrap}")
+        elif errors:  # bootstrap makes the role, too
+            problem = RolloutError(f"{errors[0]}; where bootstrap has not made the role, {bootstrap}")
+    return joined_outputs({key: each.outputs for key, each in read.items() if isinstance(each, DeployedStack)}), problem
 
 
 def joined_outputs(outputs: Mapping[LayerTarget, Values]) -> SharedOutputs:

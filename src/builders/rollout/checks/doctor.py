@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from builders import naming
 from builders.aws import networks, stacks
 from builders.aws.accounts import DEFAULTS, INSTANCES, STACK_SETS, enabled_regions, quotas as read_quotas
-from builders.aws.errors import NotFound
+from builders.aws.errors import NotFound, Refused, Unreachable
 from builders.aws.objects import Objects
 from builders.errors import RolloutError
 from builders.rollout.checks import permissions
@@ -25,6 +26,9 @@ from builders.template_bodies import has_transform
 from builders.text import name_list
 
 LOG_GROUP = '"AWS::Logs::LogGroup"'
+UNREAD = (Refused, Unreachable)
+"""Problems that say nothing of whether a shared stack stands."""
+SEE_STACKS = "see the shared stacks above"
 
 
 def credentials(phase: CheckedPhase) -> Iterator[Finding]:
@@ -37,8 +41,11 @@ def credentials(phase: CheckedPhase) -> Iterator[Finding]:
 
 def shared_stacks(phase: CheckedPhase) -> Iterator[Finding]:
     """The stacks of the tooling and network accounts stand, and can be read; bootstrap makes them, and the role."""
-    if phase.shared_problem:
-        what, _, remedy = phase.shared_problem.rpartition("; ")
+    problem = phase.shared_problem
+    if isinstance(problem, UNREAD):
+        yield replace(unknown_finding(problem), severity=Severity.ERROR)
+    elif problem:
+        what, _, remedy = str(problem).rpartition("; ")
         yield Finding(Severity.ERROR, what, remedy)
 
 
@@ -134,11 +141,14 @@ def default_groups(phase: CheckedPhase) -> Iterator[Finding]:
 def on_premises(phase: CheckedPhase) -> Iterator[Finding]:
     """The Direct Connect gateway is attached to the transit gateway, its attachment uses the table of on-premises, and
     the phase's tables learn what is behind it."""
-    connected = [group for group in phase.groups if group.connected]
-    for region, outputs in sorted(phase.network.items()):
-        targets = [target for group in connected for target in group.targets if target.region == region]
-        if targets and phase.rollout.network:
-            yield from _way(phase, Target(phase.rollout.network.account, region), outputs, targets)
+    connected = [target for group in phase.groups if group.connected for target in group.targets]
+    for network in [Target(owner.account, each) for each in phase.regions] if (owner := phase.rollout.network) else ():
+        targets = [target for target in connected if target.region == network.region]
+        if targets and network.region not in phase.network:
+            what = "the way to on-premises: the stack was not read"
+            yield Finding(Severity.UNKNOWN, what, SEE_STACKS, (str(network),))
+        elif targets:
+            yield from _way(phase, network, phase.network[network.region], targets)
 
 
 def _way(phase: CheckedPhase, network: Target, outputs: Values, targets: list[Target]) -> Iterator[Finding]:
@@ -179,7 +189,10 @@ def buckets(phase: CheckedPhase) -> Iterator[Finding]:
     for region in phase.regions:
         bucket = phase.buckets.get(region)
         if bucket is None:
-            yield Finding(Severity.ERROR, "no bucket for packages", BOOTSTRAP, (region,))
+            if isinstance(phase.shared_problem, UNREAD):
+                yield Finding(Severity.UNKNOWN, "whether there is a bucket for packages", SEE_STACKS, (region,))
+            else:
+                yield Finding(Severity.ERROR, "no bucket for packages", BOOTSTRAP, (region,))
             continue
         try:
             phase.client.calls.session(region).ask("s3", "HeadBucket", Bucket=bucket)

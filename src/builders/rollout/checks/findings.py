@@ -79,14 +79,18 @@ class CheckedPhase(PhaseConnection):
     network: Mapping[str, Values] = field(default_factory=dict)
     groups: Sequence[TargetGroup] = ()
     values: PhaseValues | None = None
-    shared_problem: str = ""
-    """Reason why the shared stacks cannot be read; empty where they can."""
+    shared_problem: RolloutError | None = None
+    """Reason why a shared stack cannot be read."""
 
     @classmethod
     def of(
-        cls, connection: PhaseConnection, shared: SharedOutputs, store: Store | None = None, shared_problem: str = ""
+        cls,
+        connection: PhaseConnection,
+        shared: SharedOutputs,
+        store: Store | None = None,
+        shared_problem: RolloutError | None = None,
     ) -> CheckedPhase:
-        """Put together what is known; `shared` may be empty before bootstrap. Raises `RolloutFileError`."""
+        """Put together what is known; `shared` may lack stacks. Raises `RolloutFileError`."""
         rollout, name, suffix = connection.rollout, connection.phase, connection.suffix
         bucket, values = naming.ARTIFACTS_BUCKET, PhaseValues.of(connection, shared)
         keys = desired_state.package_keys(parameters.environment_file(rollout, name).values)

@@ -52,7 +52,7 @@ class PhaseValues:
             stacks = [each for each in connection.templates.values() if each.scope is Scope.NETWORK]
             named = {output: known_by_name(each.layer, output) for each in stacks for output in each.outputs}
             regions = [region for phase in rollout.phases.values() for region in phase.regions]
-            shared = replace(shared, network=dict.fromkeys(regions, named) | shared.network)
+            shared = replace(shared, network={**dict.fromkeys(regions, named), **shared.network})
         others: list[TargetGroup] = []
         for other in [phase for phase in rollout.phases if phase != name]:
             # As far as the file names its accounts; a unit stands for those that it does not.

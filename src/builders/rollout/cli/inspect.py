@@ -8,16 +8,14 @@ import click
 
 from builders import progress
 from builders.command_line import show
-from builders.errors import RolloutError
 from builders.rollout.checks.doctor import run_doctor
 from builders.rollout.checks.drift import DriftOptions, run_drift
 from builders.rollout.checks.findings import CheckedPhase
 from builders.rollout.checks.outputs import run_outputs
 from builders.rollout.checks.status import known_stack_sets, run_status
 from builders.rollout.cli.options import PATH, Options, json_option, phase_command, poll_option
-from builders.rollout.config.parameters import SharedOutputs
 from builders.rollout.executor.context import PollInterval
-from builders.rollout.phase import shared_outputs
+from builders.rollout.phase import readable_outputs
 from builders.rollout.render import results
 from builders.rollout.render.status import add_status, status_data
 from builders.rollout.state.journal import RunStatus
@@ -73,12 +71,8 @@ def drift(options: Options, layers: tuple[str, ...], deep: bool) -> int:
 def doctor(options: Options) -> int:
     """Check roles, trust, regions, quotas, accounts and templates; each finding comes with its fix."""
     connection = options.connect()
-    shared, store, shared_problem = SharedOutputs(), None, ""
-    try:
-        shared = shared_outputs(connection.client, connection.rollout, connection.phase)
-        store = connection.stored_in(shared)
-    except RolloutError as error:
-        shared_problem = str(error)
-    found, code = run_doctor(CheckedPhase.of(connection, shared, store, shared_problem))
+    shared, problem = readable_outputs(connection.client, connection.rollout, connection.phase)
+    store = connection.stored_in(shared) if connection.rollout.home in shared.tooling else None
+    found, code = run_doctor(CheckedPhase.of(connection, shared, store, problem))
     show(lambda: results.doctor_data(found), lambda page: results.add_diagnosis(page, found), as_json=options.as_json)
     return code
