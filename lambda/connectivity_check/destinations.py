@@ -21,7 +21,9 @@ HTTPS = 443
 KEYS_OF_A_SECRET = ("username", "password", "host", "port")
 """The keys that DMS reads (DMS user guide, "Using secrets to access Database Migration Service endpoints")."""
 
-_CURED_BY_TIME = ("53300", "57P03")  # too many connections; starting up
+_CURED_BY_TIME = ("53", "57")
+"""Classes of errors: insufficient resources, and intervention of an operator, such as a failover (PostgreSQL manual,
+"PostgreSQL Error Codes")."""
 
 ReadSecret = Callable[[str], str]
 """An ARN to the secret's text."""
@@ -100,7 +102,7 @@ class Database:
                 return str(version)
         except PostgresRefused as error:
             cause = error.sqlstate if (self.way.role, error.sqlstate) in ADVICE else "login"
-            is_final = error.sqlstate not in _CURED_BY_TIME
+            is_final = not error.sqlstate.startswith(_CURED_BY_TIME)
             raise self._failed("log in", str(error), cause, is_final=is_final) from error
         except PostgresLost as error:
             raise self._failed("log in", str(error), "login") from error

@@ -19,6 +19,7 @@ from proof import NotConnected
 from secret_value import SecretUnreadable
 from way import StepFailed, Way
 
+from lambdas.rotation import false_servers
 from lambdas.rotation.certificates import Authority
 
 from . import sockets
@@ -177,6 +178,22 @@ def test_a_login_that_is_refused(
     assert f"log in: PostgreSQL refused with SQLSTATE {sqlstate}" in told
     assert told.endswith(advice)
     assert not [value for value in (*secret.values(), "ferry_owner") if value in told]
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "is_final"),
+    [("28000", True), ("42501", True), ("53200", False), ("53300", False), ("57P01", False), ("57P03", False)],
+)
+def test_a_server_without_room_or_that_is_stopped_meanwhile_is_tried_again(
+    source: Source, authority: Authority, tmp_path: Path, sqlstate: str, is_final: bool
+) -> None:
+    """A failover ends logins that have begun by 57P01, and refuses others by 57P03."""
+    behave = false_servers.answering(false_servers.error_message(sqlstate))
+    certificate, key = authority.issue(tmp_path, "localhost")
+    server = false_servers.with_certificate(certificate, key, behave)
+    with false_servers.listening(server) as (port, _), pytest.raises(StepFailed, match=sqlstate) as failure:
+        source(port).reach(Deadline(5))
+    assert failure.value.is_final == is_final
 
 
 def test_an_endpoint_is_verified(authority: Authority, environment: None, tmp_path: Path) -> None:
