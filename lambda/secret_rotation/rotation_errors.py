@@ -25,7 +25,7 @@ WAY_BACK = 'see "When no version logs in" in docs/rotation.md'
 
 # What an operator can do about it, for the states that PostgreSQL names ("PostgreSQL Error Codes", appendix A).
 _ADVICE = {
-    "25006": "the server or the role is read-only: the secret must name the writer",
+    "0A000": "the server is a standby, which takes no writes: the secret must name the writer",
     "28000": "pg_hba.conf or NOLOGIN refuses this user: allow it",
     "3D000": "the database in the secret does not exist: correct dbname",
     "42501": "the role may not change its own password (rds.restrict_password_commands): grant rds_password",

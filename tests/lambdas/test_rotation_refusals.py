@@ -11,7 +11,7 @@ import pytest
 from lambdas.rotation import false_servers
 from lambdas.rotation.certificates import Authority
 from lambdas.rotation.function import Outcome
-from lambdas.rotation.postgres import HOST
+from lambdas.rotation.postgres import HOST, PostgresServer, available
 from lambdas.rotation.rig import Rig, Trial
 from lambdas.rotation.servers import on_newest_server, others_in_harness
 
@@ -102,6 +102,19 @@ def test_what_the_server_refuses_is_named_and_no_alter_is_sent(
     outcome = trial.step("setSecret", token)
     assert (outcome.error, sqlstate in outcome.message) == ("DatabaseRefused", True)
     assert "ALTER ROLE" not in rig.server.logged(before)
+
+
+@on_newest_server
+def test_a_standby_is_named_with_what_the_secret_must_name_in_its_place(rig: Rig, authority: Authority) -> None:
+    server = PostgresServer(available()[-1], authority)
+    try:
+        server.create_role("the-user", "the-password")
+        server.stand_by()
+        outcome = set_against(rig, server.port)
+    finally:
+        server.stop()
+    assert outcome.error == "DatabaseRefused"
+    assert outcome.message.endswith("the server is a standby, which takes no writes: the secret must name the writer")
 
 
 @pytest.mark.parametrize("name", ["asked for nothing", "asked for the clear"])

@@ -124,8 +124,7 @@ class PostgresServer:
         self._server.initialise()
         self._server.start()
         self.port, self.log = self._server.port, self._server.log
-        path = f"{self._server.directory}/.s.PGSQL.{self.port}"
-        self.admin = Connection(postgres.ADMINISTRATOR, unix_sock=path, database="postgres", ssl_context=False)
+        self.admin = self._administer()
 
     def create_role(self, name: str, password: str, attributes: str = "LOGIN") -> None:
         self.admin.run(f"CREATE ROLE {identifier(name)} PASSWORD {literal(password)} {attributes}")
@@ -143,6 +142,18 @@ class PostgresServer:
 
     def log_size(self) -> int:
         return self.log.stat().st_size
+
+    def stand_by(self) -> None:
+        """Start again as a standby, which takes no writes."""
+        self.admin.close()
+        self._server.stop()
+        (self._server.data / "standby.signal").touch()
+        self._server.start()
+        self.admin = self._administer()
+
+    def _administer(self) -> Connection:
+        path = f"{self._server.directory}/.s.PGSQL.{self.port}"
+        return Connection(postgres.ADMINISTRATOR, unix_sock=path, database="postgres", ssl_context=False)
 
     def stop(self) -> None:
         self.admin.close()
