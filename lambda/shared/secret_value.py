@@ -30,25 +30,26 @@ class _NoSuchVersion(SecretUnreadable):
 
 def read(client: Any, arn: str) -> str:
     """The text of the secret's current version. Raises SecretUnreadable; no message quotes a value."""
-    return read_version(client, arn)[1]
+    return str(_read(client, arn, "AWSCURRENT")["SecretString"])
 
 
 def read_version(client: Any, arn: str) -> tuple[str, str]:
     """The current version's identifier and its text. Raises as `read` does."""
-    return _read(client, arn, "AWSCURRENT")
+    answer = _read(client, arn, "AWSCURRENT")
+    return str(answer["VersionId"]), str(answer["SecretString"])
 
 
 def read_pending(client: Any, arn: str) -> str | None:
     """The text of the version that a rotation has made; None while there is none. Raises as `read` does."""
     try:
-        return _read(client, arn, "AWSPENDING")[1]
+        return str(_read(client, arn, "AWSPENDING")["SecretString"])
     except _NoSuchVersion:
         return None
 
 
-def _read(client: Any, arn: str, label: str) -> tuple[str, str]:
+def _read(client: Any, arn: str, label: str) -> dict[str, Any]:
     try:
-        answer = client.get_secret_value(SecretId=arn, VersionStage=label)
+        answer: dict[str, Any] = client.get_secret_value(SecretId=arn, VersionStage=label)
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code"))
         advice = _ADVICE.get(code, "see the function's log")
@@ -62,4 +63,4 @@ def _read(client: Any, arn: str, label: str) -> tuple[str, str]:
         ) from error
     if "SecretString" not in answer:
         raise SecretUnreadable(f"secret {arn} is binary: it must be a JSON text", is_final=True)
-    return str(answer["VersionId"]), str(answer["SecretString"])
+    return answer
