@@ -34,7 +34,7 @@ SELECT CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, format('%I.%I', n
  WHERE grantee = role.oid AND relowner <> role.oid
 UNION ALL
 SELECT CASE defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' WHEN 'f' THEN 'FUNCTIONS'
-                          WHEN 'T' THEN 'TYPES' ELSE 'SCHEMAS' END,
+                          WHEN 'T' THEN 'TYPES' WHEN 'n' THEN 'SCHEMAS' ELSE 'LARGE OBJECTS' END,
        coalesce(quote_ident(nspname), ''), true, privilege_type, is_grantable
   FROM pg_default_acl LEFT JOIN pg_namespace ON pg_namespace.oid = defaclnamespace, aclexplode(defaclacl), role
  WHERE grantee = role.oid AND defaclrole = current_user::regrole

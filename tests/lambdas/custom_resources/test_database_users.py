@@ -249,6 +249,14 @@ def test_objects_in_another_database_are_named_with_what_to_run_there_and_nothin
         made.server.administer("DROP DATABASE other WITH (FORCE)")
 
 
+def test_default_rights_on_large_objects_are_taken_away(made: Target) -> None:
+    [[version]] = run(made.master, "SELECT current_setting('server_version_num')::int")
+    if version < 180000:
+        pytest.skip("large objects have default rights from version 18 on")
+    run(made.master, "ALTER DEFAULT PRIVILEGES GRANT SELECT ON LARGE OBJECTS TO ferry_dms")
+    assert repaired(made).endswith("1 rights revoked")
+
+
 MEMBERSHIPS = (
     "SELECT count(*) FROM pg_auth_members WHERE roleid = 'stranger'::regrole AND pg_has_role(member, roleid, 'USAGE')"
 )
