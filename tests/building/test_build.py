@@ -248,11 +248,11 @@ def test_a_terminal_shows_progress(project: Path) -> None:
 
 
 def test_a_terminal_without_colors_shows_plain_lines(project: Path) -> None:
-    assert on_a_terminal(project, NO_COLOR="1") == "1 templates built, 1 written\r\n"
+    assert on_a_terminal(project, NO_COLOR="1") == "1 template built, 1 written\r\n"
 
 
 def test_a_pipe_gets_plain_lines(build: Command) -> None:
-    assert build("foundation").stderr == "1 templates built, 1 written\n"
+    assert build("foundation").stderr == "1 template built, 1 written\n"
 
 
 def test_the_templates_and_the_environments_of_this_project_are_clean(

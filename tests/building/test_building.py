@@ -72,7 +72,7 @@ def test_a_template_that_is_fresh_is_left_alone(
     before = (project / "templates" / "topics.json").stat()
     build_templates(request)
     assert (project / "templates" / "topics.json").stat() == before
-    assert capsys.readouterr().err.splitlines()[-1] == "1 templates built, 0 written"
+    assert capsys.readouterr().err.splitlines()[-1] == "1 template built, 0 written"
 
 
 def test_a_layer_that_fails_keeps_its_template_and_the_others_are_written(

@@ -483,7 +483,7 @@ def test_a_template_that_is_gone_is_written_again(
     of_the_project(*arguments)
     of_the_project(*arguments)
     (tmp_path / "templates" / "secrets.json").unlink()
-    assert of_the_project(*arguments) == (0, "", "1 templates built, 1 written\n")
+    assert of_the_project(*arguments) == (0, "", "1 template built, 1 written\n")
     assert (tmp_path / "templates" / "secrets.json").exists()
 
 

@@ -117,13 +117,13 @@ def build(stack):
 
 
 def test_a_saved_layer_is_built_and_linted_without_loading_anything_again(linting: Watch) -> None:
-    assert linting.lines() == ["loading what every run needs", "1 templates built, 1 written", "no findings"]
+    assert linting.lines() == ["loading what every run needs", "1 template built, 1 written", "no findings"]
     changed = linting.save(LAYER, linting.text(LAYER) + UNUSED)
-    assert changed[:2] == ["../builders/layers/secrets.py changed", "1 templates built, 1 written"]
+    assert changed[:2] == ["../builders/layers/secrets.py changed", "1 template built, 1 written"]
     assert "warning W2001" in changed[2]
     assert changed[-1] == "1 finding"
     again = linting.save(LAYER, linting.text(LAYER) + "\n")
-    assert again[1] == "1 templates built, 0 written"
+    assert again[1] == "1 template built, 0 written"
     assert again[2:] == changed[2:]
     assert linting.interrupt() == (0, "")
 

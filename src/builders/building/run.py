@@ -192,7 +192,7 @@ def _checked(request: Request, built: int, found: int) -> str:
 
 
 def _summary(built: int, written: int) -> str:
-    return f"{built} templates built, {written} written"
+    return f"{counted_noun(built, 'template')} built, {written} written"
 
 
 def _lint(texts: Mapping[Path, str], request: Request) -> list[Finding]:

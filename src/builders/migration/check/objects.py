@@ -316,7 +316,7 @@ _DATABASE = (
     ),
     Hazard(
         "schema-not-carried", Severity.NOTE, "A schema is not in the task",
-        "{count} tables of it stay behind", "SchemaName1 to SchemaName5 name what is carried", "docs/migration.md",
+        "tables that stay behind: {count}", "SchemaName1 to SchemaName5 name what is carried", "docs/migration.md",
         f"""SELECT quote_ident(n.nspname) AS object, count(*) AS count
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND NOT n.nspname = ANY (%(schemas)s)

@@ -126,7 +126,7 @@ SOURCE: Sequence[Hazard] = (
     ),
     Hazard(
         "sessions-not-seen", Severity.NOTE, "The transactions of some sessions are not seen",
-        "{count} sessions are of roles that this user may not look at: nobody can say how long their transactions run",
+        "sessions of roles that this user may not look at: {count}; nobody can say how long their transactions run",
         "GRANT pg_read_all_stats TO {user};", 'PostgreSQL, "Predefined Roles"',
         """SELECT 'sessions' AS object, count(*) AS count, quote_ident(current_user) AS "user" FROM pg_stat_activity
         WHERE usename IS NOT NULL AND backend_type IS NULL AND pid <> pg_backend_pid() HAVING count(*) > 0""",

@@ -63,7 +63,7 @@ def _kind(page: Page, kind: str, found: list[Finding]) -> None:
 
 def _estimate(page: Page, report: CheckReport) -> None:
     estimated = report.estimate
-    rows = f"about {estimated.rows:,} rows" if estimated.rows else "no rows that ANALYZE has counted"
+    rows = f"about {counted_noun(estimated.rows, 'row')}" if estimated.rows else "no rows that ANALYZE has counted"
     page.line(
         f"{counted_noun(estimated.tables, 'table')}, {rows}, {size_text(estimated.size)} and "
         f"{size_text(estimated.index_size)} of indexes"

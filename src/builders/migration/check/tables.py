@@ -332,7 +332,7 @@ _INDEXES = (
     ),
     Hazard(
         "foreign-keys", Severity.STEP, "Tables have foreign keys",
-        "tables load in parallel, so {count} foreign keys would refuse rows",
+        "tables load in parallel, and foreign keys would refuse rows: {count}",
         "`schema` keeps them, `start` makes them after the load, validated", TARGET,
         """SELECT 'schema ' || quote_ident(t.nspname) AS object, count(*) AS count FROM chosen t
         JOIN pg_constraint c ON c.conrelid = t.oid AND c.contype = 'f' AND c.conparentid = 0 GROUP BY t.nspname""",

@@ -16,6 +16,7 @@ from psycopg import sql
 from builders.errors import MigrationError
 from builders.migration.databases import Database
 from builders.migration.definitions import not_of_an_extension
+from builders.text import counted_noun
 
 MARGIN = 1_000
 """Values that are left out; fewer where a sequence has not that many left."""
@@ -208,7 +209,7 @@ def scarce(sequences: Sequence[Definition], found: Mapping[str, Position], margi
         left = headroom(each, found[str(each)])
         if left < 2 * margin and not each.cycles and each.maximum - each.minimum >= 2 * margin * abs(each.increment):
             lines.append(
-                f"sequence {each} has {max(left, 0):,} values left: give it more room, with its columns, before the "
-                "cut-over"
+                f"sequence {each} has {counted_noun(max(left, 0), 'value')} left: give it more room, with its columns, "
+                "before the cut-over"
             )
     return lines

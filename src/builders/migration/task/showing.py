@@ -16,7 +16,7 @@ from builders.migration.task.reasons import has_failed, trouble, why
 from builders.migration.task.running import Show, must_be_reloadable
 from builders.migration.task.values import TableStatistics, Task, rows_of
 from builders.terminal import BAD, STRONG, WARN
-from builders.text import left_out, printable
+from builders.text import counted_noun, left_out, printable
 
 if TYPE_CHECKING:
     from builders.page import Page
@@ -69,8 +69,8 @@ def result(task: Task, tables: Sequence[TableStatistics], below: Section | None 
         line("why", why(task), failed)
         line(
             "full load",
-            f"{load.percent}%: {load.loaded} tables loaded, {load.loading} loading, {load.queued} queued, "
-            f"{load.errored} in error",
+            f"{load.percent}%: {counted_noun(load.loaded, 'table')} loaded, {load.loading} loading, "
+            f"{load.queued} queued, {load.errored} in error",
         )
         line("rows", f"{rows.loaded} loaded, {rows.changed} changed since, {rows.failed_validation} failed validation")
         troubled = _worst_first(tables)
@@ -137,7 +137,7 @@ def _lines() -> Show:
 
 def _line(task: Task) -> str:
     load = task.progress
-    return f"{task.status}: {load.loaded} tables loaded, {load.loading} loading, {load.queued} queued"
+    return f"{task.status}: {counted_noun(load.loaded, 'table')} loaded, {load.loading} loading, {load.queued} queued"
 
 
 _QUESTIONS = {

@@ -42,7 +42,7 @@ class _Lines:
         """Tell of a table."""
         again = f", {len(progress_.again):,} to be looked at again" if progress_.again else ""
         with self._lock:
-            progress.say(f"{table}: {progress_.source.rows:,} rows in {progress_.seconds:.1f} s{again}")
+            progress.say(f"{table}: {counted_noun(progress_.source.rows, 'row')} in {progress_.seconds:.1f} s{again}")
 
     def again(self, left: int) -> None:
         """Tell when the number of rows that differ has changed."""

@@ -187,7 +187,7 @@ class WaveGroups:
             return "none"
         if len(value) <= _LONGEST_VALUE:
             return value or "''"
-        return f"{value[:_LONGEST_VALUE]}{self._page.more(f'{len(value) - _LONGEST_VALUE:,} characters')[0]}"
+        return f"{value[:_LONGEST_VALUE]}{self._page.more(counted_noun(len(value) - _LONGEST_VALUE, 'character'))[0]}"
 
 
 @dataclass
