@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,8 @@ IN_THE_RUNTIME = {"boto3", "botocore"}
 """Packages that Lambda's Python runtime has."""
 
 FUNCTIONS = sorted(path.name for path in LAMBDA.iterdir() if path.is_dir() and path.name != "shared")
+
+ROOMS = sorted(path.parent.name for path in Path("src/builders").glob("*/__init__.py"))
 
 
 def test_each_room_imports_from_those_below_it_only() -> None:
@@ -43,15 +45,25 @@ def test_a_function_imports_its_own_and_shared_modules_and_its_requirements_only
     assert imported - own - required - IN_THE_RUNTIME - sys.stdlib_module_names == set()
 
 
-@pytest.mark.parametrize("room", ["cloud", "migration", "rehearsal", "rollout"])
-def test_a_name_stands_for_one_class_in_a_room(room: str) -> None:
-    classes = [
+def _classes(paths: Iterable[Path]) -> list[str]:
+    return [
         node.name
-        for path in Path("src/builders", room).rglob("*.py")
+        for path in paths
         for node in ast.parse(path.read_text(encoding="utf-8")).body
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
     ]
+
+
+@pytest.mark.parametrize("room", [".", *ROOMS])
+def test_a_name_stands_for_one_class_in_a_room(room: str) -> None:
+    folder = Path("src/builders", room)
+    classes = _classes(folder.glob("*.py") if room == "." else folder.rglob("*.py"))
     assert {name: count for name, count in Counter(classes).items() if count > 1} == {}
+
+
+def test_a_finding_is_that_of_builders_findings_in_every_room() -> None:
+    """Other rooms name theirs after what they find."""
+    assert Counter(_classes(Path("src/builders").rglob("*.py")))["Finding"] == 1
 
 
 def test_nothing_else_imports_the_modules_of_functions() -> None:

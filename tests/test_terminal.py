@@ -25,7 +25,7 @@ from builders.errors import ParameterFileError, RolloutError, RolloutFileError, 
 from builders.findings import Finding
 from builders.migration import cli as migrate_database
 from builders.migration.check import report as check_report, showing as check_showing
-from builders.migration.check.hazards import Finding as Hazardous, Severity
+from builders.migration.check.hazards import HazardFinding, Severity
 from builders.migration.check.sizes import Estimate
 from builders.migration.rows import Difference, Digest
 from builders.migration.task import showing as task_showing
@@ -281,8 +281,8 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
 
 def hostile_findings() -> check_report.CheckReport:
     found = (
-        Hazardous("no-key", Severity.BLOCKS, f"s.{HOSTILE}", f"{HOSTILE} é", f"fix {HOSTILE}"),
-        Hazardous("no-key", Severity.LOSES, f"s.{HOSTILE}", "goes", HOSTILE, is_accepted=True),
+        HazardFinding("no-key", Severity.BLOCKS, f"s.{HOSTILE}", f"{HOSTILE} é", f"fix {HOSTILE}"),
+        HazardFinding("no-key", Severity.LOSES, f"s.{HOSTILE}", "goes", HOSTILE, is_accepted=True),
     )
     estimate = Estimate(1, 1, 1, 1, 1.0, is_counted=True, keep=None, line_mbit=1.0)
     return check_report.CheckReport(found, estimate, (HOSTILE,))

@@ -19,7 +19,7 @@ from builders.layers._network.attachment import WAITS_FOR
 ENVIRONMENTS = Path(__file__).parents[2] / "environments"
 
 Layers = dict[str, Evaluated]
-Findings = Callable[..., list[reachability.Finding]]
+Findings = Callable[..., list[reachability.FlowFinding]]
 
 GIVEN = {
     "EnvironmentSuffix": "dev",
@@ -118,12 +118,12 @@ def wanted(template: Callable[[str], dict[str, Any]]) -> Callable[[Mapping[str, 
 @pytest.fixture
 def findings_after(
     deploy: Callable[[Mapping[str, str]], Layers], wanted: Callable[[Mapping[str, str]], reachability.Demands]
-) -> Callable[..., list[reachability.Finding]]:
+) -> Callable[..., list[reachability.FlowFinding]]:
     """The findings after `change`, which is given the resources of a layer to spoil."""
 
     def found(
         change: Callable[[dict[str, Any]], Any], layer: str = "network", **options: str
-    ) -> list[reachability.Finding]:
+    ) -> list[reachability.FlowFinding]:
         layers = deploy(options)
         spoilt = copy.deepcopy(layers[layer].resources)
         change(spoilt)
@@ -299,7 +299,7 @@ def test_a_database_that_stands_or_listens_elsewhere_is_found(
 def test_a_finding_says_which_flow_is_stopped_where_and_by_what(findings_after: Findings) -> None:
     findings = findings_after(lambda network: network.pop("DatabaseFromDms"))
     assert findings == [
-        reachability.Finding(
+        reachability.FlowFinding(
             flow="DMS to database Database on tcp 5432",
             where="security group ${DatabaseSecurityGroup}, ingress",
             missing="no rule lets it in",
@@ -379,7 +379,7 @@ def test_a_range_outside_on_premises_without_a_route_is_found_with_the_parameter
 ) -> None:
     options = CLIENTS | {"ApplicationRoute3": "false"}
     assert reachability.check(deploy(options), wanted(options)) == [
-        reachability.Finding(
+        reachability.FlowFinding(
             flow="application 10.99.0.0/20 to database Database on tcp 5432",
             where="route table ${PrivateRouteTable}",
             missing="no route to 10.99.0.0/20; ApplicationRoute3=true makes one",
@@ -411,7 +411,7 @@ def in_the_private_subnets(network: dict[str, Any]) -> None:
     network["TransitGatewayAttachment"]["Properties"]["SubnetIds"] = [f"${{PrivateSubnet{zone}}}" for zone in (1, 2, 3)]
 
 
-def shut_at_the_acl(findings: list[reachability.Finding]) -> set[tuple[str, str]]:
+def shut_at_the_acl(findings: list[reachability.FlowFinding]) -> set[tuple[str, str]]:
     return {
         (finding.flow, finding.missing)
         for finding in findings

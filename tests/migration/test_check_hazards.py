@@ -11,7 +11,7 @@ import pytest
 from builders.cloud.rds.on_premises import REPLICATION_USER, SUPERUSER
 from builders.errors import MigrationError
 from builders.migration import rights
-from builders.migration.check.hazards import Finding, Severity
+from builders.migration.check.hazards import HazardFinding, Severity
 from builders.migration.check.report import CheckOptions, CheckReport, check
 from builders.migration.check.table_rules import excluded
 
@@ -170,7 +170,7 @@ def report(both: Pair) -> CheckReport:
         return check(source, None, options())
 
 
-def named(report: CheckReport) -> dict[str, Finding]:
+def named(report: CheckReport) -> dict[str, HazardFinding]:
     return {each.name: each for each in report.findings if each.id not in OF_THE_SERVER}
 
 

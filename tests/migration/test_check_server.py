@@ -10,7 +10,7 @@ import pytest
 
 from builders.cloud.rds.on_premises import APPLICATION, REPLICATION_USER
 from builders.migration.check import extensions, report as reports, server, sizes
-from builders.migration.check.hazards import Finding, Severity
+from builders.migration.check.hazards import HazardFinding, Severity
 from builders.migration.check.report import CheckOptions, CheckReport, check
 
 from .conftest import Pair
@@ -41,7 +41,7 @@ def checked(both: Pair, *, target: bool = False, **own: Any) -> CheckReport:
             return check(source, other, options)
 
 
-def found(report: CheckReport, kind: str) -> list[Finding]:
+def found(report: CheckReport, kind: str) -> list[HazardFinding]:
     return [each for each in report.findings if each.id == kind]
 
 

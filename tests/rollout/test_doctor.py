@@ -20,7 +20,7 @@ from builders.cloud.process import Cloud
 from builders.errors import RolloutError
 from builders.layer_templates import Template, read_template
 from builders.rollout.checks.doctor import CHECKS, run_check, run_doctor
-from builders.rollout.checks.findings import CheckedPhase, CheckResult, Finding, Severity
+from builders.rollout.checks.findings import CheckedPhase, CheckResult, Problem, Severity
 from builders.rollout.config import loading
 from builders.rollout.config.parameters import SharedOutputs, Source, TargetGroup
 from builders.rollout.config.schema import RolloutFile, SharedAccount
@@ -60,7 +60,7 @@ def phase(administrator: Administrator, members: list[str]) -> CheckedPhase:
     )
 
 
-def found(phase: CheckedPhase, name: str) -> list[Finding]:
+def found(phase: CheckedPhase, name: str) -> list[Problem]:
     """The findings of one check."""
     return list(run_check(name, phase).findings)
 
@@ -533,7 +533,7 @@ def as_seen_by(
     )
 
 
-def check(phase: CheckedPhase, name: str) -> list[Finding]:
+def check(phase: CheckedPhase, name: str) -> list[Problem]:
     return list(CHECKS[name](phase))
 
 
@@ -684,7 +684,7 @@ def test_a_log_group_that_rds_has_made_itself_is_found_with_what_to_do(
 
     (finding,) = found(phase, "log groups")
 
-    assert finding == Finding(
+    assert finding == Problem(
         Severity.ERROR,
         f"{name} exists already, and database will make it",
         f"`aws logs delete-log-group --log-group-name {name}` there, or import it into the stack",
@@ -736,7 +736,7 @@ def test_a_schedule_whose_secret_is_not_rotated_is_found(administrator: Administ
 
     (finding,) = found(phase, "rotations")
 
-    assert finding == Finding(
+    assert finding == Problem(
         Severity.ERROR,
         f"network/ScheduleZ stands in {REGION}, and its secret is not rotated",
         "remove ScheduleZ in a release of its own, and put it back in the next one",
@@ -793,7 +793,7 @@ def test_secrets_that_are_not_there_or_about_to_go_are_found(administrator: Admi
     layer = made("network", {"SourceSecretArn": text, "FallbackSecretArn": text})
     groups = tuple(TargetGroup((Target(each, REGION),), (Source("given", values),)) for each, values in given.items())
     asking = dataclasses.replace(phase, templates={"network": layer}, groups=groups)
-    nowhere = Finding(
+    nowhere = Problem(
         Severity.ERROR,
         f"SourceSecretArn: there is no secret {missing} in {REGION}",
         "create it there, and write its whole ARN into the values",
@@ -805,7 +805,7 @@ def test_secrets_that_are_not_there_or_about_to_go_are_found(administrator: Admi
 
     going = f"`aws secretsmanager restore-secret --secret-id {arns[1]}` there"
     what = f"FallbackSecretArn: the secret {arns[1]} is scheduled for deletion"
-    assert found(asking, "secrets") == [Finding(Severity.ERROR, what, going, (first,)), nowhere]
+    assert found(asking, "secrets") == [Problem(Severity.ERROR, what, going, (first,)), nowhere]
 
 
 def test_a_zone_of_another_region_is_found(phase: CheckedPhase) -> None:
@@ -831,7 +831,7 @@ def test_an_interface_with_the_default_group_of_the_phase_s_vpc_is_found(
 
     (finding,) = found(phase, "security groups")
 
-    assert finding == Finding(
+    assert finding == Problem(
         Severity.ERROR,
         f"the default security group of the VPC in {REGION} is used by {interface}",
         "give them a group of their own, and empty that one (docs/compliance.md)",

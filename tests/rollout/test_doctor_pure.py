@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from builders.rollout.checks.doctor import template_findings
-from builders.rollout.checks.findings import CheckResult, Diagnosis, Finding, Severity, merged_findings
+from builders.rollout.checks.findings import CheckResult, Diagnosis, Problem, Severity, merged_findings
 from builders.rollout.model import Permissions
 from builders.rollout.render.results import doctor_data
 
@@ -45,22 +45,22 @@ def test_a_nested_stack_is_found_where_sets_are_service_managed() -> None:
 
 
 def test_accounts_with_the_same_finding_are_merged() -> None:
-    missing = Finding(Severity.ERROR, "no role", "make it")
+    missing = Problem(Severity.ERROR, "no role", "make it")
 
     merged = list(merged_findings([("222222222222", missing), ("111111111111", missing)]))
 
-    assert merged == [Finding(Severity.ERROR, "no role", "make it", ("111111111111", "222222222222"))]
+    assert merged == [Problem(Severity.ERROR, "no role", "make it", ("111111111111", "222222222222"))]
 
 
 def test_only_errors_make_a_diagnosis_bad() -> None:
-    warning, error = (Finding(each, "what", "fix") for each in (Severity.WARNING, Severity.ERROR))
+    warning, error = (Problem(each, "what", "fix") for each in (Severity.WARNING, Severity.ERROR))
 
     assert Diagnosis("dev", (CheckResult("run", (warning,)),)).good
     assert not Diagnosis("dev", (CheckResult("run", (error,)),)).good
 
 
 def test_a_diagnosis_is_json() -> None:
-    finding = Finding(Severity.UNKNOWN, "what", "fix", ("111111111111",))
+    finding = Problem(Severity.UNKNOWN, "what", "fix", ("111111111111",))
 
     assert json.loads(json.dumps(doctor_data(Diagnosis("dev", (CheckResult("regions", (finding,)),))))) == {
         "phase": "dev",

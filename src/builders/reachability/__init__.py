@@ -29,17 +29,17 @@ from builders.evaluate import Evaluated
 from builders.reachability import leaks, names, paths, placement, services
 from builders.reachability.flows import Demands, demands, needed
 from builders.reachability.permissions import without_each
-from builders.reachability.routes import Finding, gateway_table_findings
+from builders.reachability.routes import FlowFinding, gateway_table_findings
 from builders.reachability.topology import LAYER, Resources, read
 
-__all__ = ["Demands", "Finding", "check", "demands", "findings", "superfluous"]
+__all__ = ["Demands", "FlowFinding", "check", "demands", "findings", "superfluous"]
 
 LAYERS = ("network", "endpoints", "database")
 OPTIONAL_LAYERS = ("clients",)
 """Without it nobody but the migration itself uses the database."""
 
 
-def check(layers: Mapping[str, Evaluated], demands: Demands) -> list[Finding]:
+def check(layers: Mapping[str, Evaluated], demands: Demands) -> list[FlowFinding]:
     """Find what cannot be reached though it is needed, and what can be though it must not.
 
     `layers` maps "network", "endpoints", "database" and, where it is deployed, "clients" to their evaluated templates,
@@ -48,17 +48,17 @@ def check(layers: Mapping[str, Evaluated], demands: Demands) -> list[Finding]:
     return list(dict.fromkeys(findings(layers, demands)))  # what several subnets share is found once
 
 
-def findings(layers: Mapping[str, Evaluated], demands: Demands) -> Iterator[Finding]:
+def findings(layers: Mapping[str, Evaluated], demands: Demands) -> Iterator[FlowFinding]:
     """Yield what `check` returns as it is found, some of it more than once."""
     return _follow(_together(layers), layers["network"], demands)
 
 
-def superfluous(layers: Mapping[str, Evaluated], demands: Demands) -> list[Finding]:
+def superfluous(layers: Mapping[str, Evaluated], demands: Demands) -> list[FlowFinding]:
     """Find every rule, entry, route and policy statement without which `check` finds nothing more."""
     resources, network = _together(layers), layers["network"]
     found = set(_follow(resources, network, demands))
     return [
-        Finding("none that is needed", permission, "permits what nothing needs")
+        FlowFinding("none that is needed", permission, "permits what nothing needs")
         for permission, remaining in without_each(resources)
         if all(each in found for each in _follow(remaining, network, demands))
     ]
@@ -69,7 +69,7 @@ def _together(layers: Mapping[str, Evaluated]) -> Resources:
     return {name: {**body, LAYER: layer} for layer in taking_part for name, body in layers[layer].resources.items()}
 
 
-def _follow(resources: Resources, network: Evaluated, demands: Demands) -> Iterator[Finding]:
+def _follow(resources: Resources, network: Evaluated, demands: Demands) -> Iterator[FlowFinding]:
     topology = read(resources)
     flows = {flow: list(paths.crossings(flow, topology)) for flow in needed(topology, network, demands)}
     of_path_mtu = list(paths.of_path_mtu(topology))

@@ -8,7 +8,7 @@ from ipaddress import IPv4Network
 from builders.reachability.filters import as_range
 from builders.reachability.flows import Demands, Flow
 from builders.reachability.paths import Crossing
-from builders.reachability.routes import Finding
+from builders.reachability.routes import FlowFinding
 from builders.reachability.topology import ALL_PORTS, ANY_PROTOCOL, Entry, GroupRule, Topology
 
 DOORS_OUT = (
@@ -25,39 +25,41 @@ NOWHERE = GroupRule(ANY_PROTOCOL, ALL_PORTS, "127.0.0.1/32")
 
 def findings(
     topology: Topology, flows: Collection[Flow], crossed: Collection[Crossing], demands: Demands
-) -> Iterator[Finding]:
+) -> Iterator[FlowFinding]:
     """Every opening that is wider than the needed flows and their crossings."""
     yield from _doors(topology)
     outside = [*demands.on_premises, *(cidr for client in demands.clients for cidr in client.ranges)]
     for route in topology.routes:
         destination = as_range(route.destination)
         if destination is None or not any(destination.subnet_of(cidr) for cidr in outside):
-            yield Finding(
+            yield FlowFinding(
                 f"VPC to {route.destination}", f"route {route.name}", "leads to neither on-premises nor a client"
             )
     for name, subnet in topology.subnets.items():
         if subnet.acl is None:
-            yield Finding("VPC to everywhere", f"subnet {name}", "has the VPC's own ACL, which lets everything pass")
+            yield FlowFinding(
+                "VPC to everywhere", f"subnet {name}", "has the VPC's own ACL, which lets everything pass"
+            )
     yield from _groups(topology, flows)
     yield from _acls(topology, crossed)
 
 
-def _doors(topology: Topology) -> Iterator[Finding]:
+def _doors(topology: Topology) -> Iterator[FlowFinding]:
     for kind in DOORS_OUT:
         for name, _ in topology.of_type(kind):
-            yield Finding("VPC to elsewhere", name, f"a {kind} leads out of the VPC")
+            yield FlowFinding("VPC to elsewhere", name, f"a {kind} leads out of the VPC")
     for name, properties in topology.of_type("AWS::EC2::Subnet"):
         if properties.get("MapPublicIpOnLaunch") is not False:
-            yield Finding("internet to VPC", f"subnet {name}", "does not say that it gives no public addresses")
+            yield FlowFinding("internet to VPC", f"subnet {name}", "does not say that it gives no public addresses")
     for name, properties in topology.of_type("AWS::RDS::DBInstance"):
         if properties.get("PubliclyAccessible") is not False:
-            yield Finding("internet to database", name, "does not say that it has no public address")
+            yield FlowFinding("internet to database", name, "does not say that it has no public address")
 
 
-def _groups(topology: Topology, flows: Collection[Flow]) -> Iterator[Finding]:
+def _groups(topology: Topology, flows: Collection[Flow]) -> Iterator[FlowFinding]:
     for name, group in topology.groups.items():
         if not group.egress:
-            yield Finding("VPC to everywhere", f"security group {name}", "states no egress, which AWS reads as all")
+            yield FlowFinding("VPC to everywhere", f"security group {name}", "states no egress, which AWS reads as all")
         outward = {rule for flow in flows if name in flow.source.groups for rule in _rules(flow, _targets(flow))}
         inward = {rule for flow in flows if name in flow.target.groups for rule in _rules(flow, _sources(flow))}
         for side, rules, needed in (
@@ -65,7 +67,7 @@ def _groups(topology: Topology, flows: Collection[Flow]) -> Iterator[Finding]:
             ("ingress", group.ingress, inward),
         ):
             for rule in set(rules) - needed:
-                yield Finding(
+                yield FlowFinding(
                     f"{rule.protocol} {rule.ports[0]}-{rule.ports[1]} with {rule.peer}",
                     f"security group {name}, {side}",
                     "passes, and no needed flow asks for just that",
@@ -85,7 +87,7 @@ def _rules(flow: Flow, peers: Collection[str]) -> list[GroupRule]:
     return [GroupRule(flow.protocol, (flow.port, flow.port), peer) for peer in peers]
 
 
-def _acls(topology: Topology, needed: Collection[Crossing]) -> Iterator[Finding]:
+def _acls(topology: Topology, needed: Collection[Crossing]) -> Iterator[FlowFinding]:
     vpcs = [IPv4Network(properties["CidrBlock"]) for _, properties in topology.of_type("AWS::EC2::VPC")]
     for name, acl in topology.acls.items():
         subnets = {subnet for subnet, body in topology.subnets.items() if body.acl == name}
@@ -99,7 +101,7 @@ def _acls(topology: Topology, needed: Collection[Crossing]) -> Iterator[Finding]
             ]
             for entry in entries:
                 if entry.allows and not any(_is_asked(entry, crossing, vpcs) for crossing in asked):
-                    yield Finding(
+                    yield FlowFinding(
                         f"{entry.protocol} {entry.ports[0]}-{entry.ports[1]} with {entry.cidr}",
                         f"network ACL {name}, {side}, entry {entry.number}",
                         "passes, and no needed flow asks for just that",

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from builders.reachability.flows import Demands
-from builders.reachability.routes import Finding
+from builders.reachability.routes import FlowFinding
 from builders.reachability.topology import Topology, reference
 
 FEWEST_ADDRESSES = 2
 """Fewer are refused (Route 53 API reference, "CreateResolverEndpoint", IpAddresses)."""
 
 
-def findings(topology: Topology, demands: Demands) -> Iterator[Finding]:
+def findings(topology: Topology, demands: Demands) -> Iterator[FlowFinding]:
     """Return the obstacles between the VPC's resolver and the name servers that the parameters give."""
     if not demands.name_servers:
         return
@@ -35,4 +35,4 @@ def findings(topology: Topology, demands: Demands) -> Iterator[Finding]:
     }
     for server in demands.name_servers:
         if str(server.network_address) not in asked:
-            yield Finding(flow, "resolver", f"no forwarding rule of the VPC asks {server.network_address}")
+            yield FlowFinding(flow, "resolver", f"no forwarding rule of the VPC asks {server.network_address}")

@@ -9,7 +9,7 @@ from ipaddress import IPv4Network
 
 from builders.reachability import filters
 from builders.reachability.flows import EVERYWHERE, Demands, Flow
-from builders.reachability.routes import Finding, gateway_subnets, route_findings
+from builders.reachability.routes import FlowFinding, gateway_subnets, route_findings
 from builders.reachability.topology import Acl, Ports, Topology, icmp_message
 
 NO_ACL = Acl((), ())
@@ -29,14 +29,14 @@ class Crossing:
     what: str
 
 
-def findings(flow: Flow, crossed: Iterable[Crossing], topology: Topology, demands: Demands) -> Iterator[Finding]:
+def findings(flow: Flow, crossed: Iterable[Crossing], topology: Topology, demands: Demands) -> Iterator[FlowFinding]:
     """Everything that stops the flow, whose crossings are given; nothing when connections and answers pass."""
     yield from _at_the_groups(flow, topology)
     yield from acl_findings(str(flow), crossed, topology)
     yield from route_findings(flow, topology, demands)
 
 
-def acl_findings(flow: str, crossed: Iterable[Crossing], topology: Topology) -> Iterator[Finding]:
+def acl_findings(flow: str, crossed: Iterable[Crossing], topology: Topology) -> Iterator[FlowFinding]:
     """Crossings that an ACL stops."""
     passes: dict[tuple[str, bool, str, IPv4Network, Ports], bool] = {}
     """One ACL is asked for several subnets; what `filters` remembers takes longer to look up, by all entries."""
@@ -52,30 +52,30 @@ def acl_findings(flow: str, crossed: Iterable[Crossing], topology: Topology) -> 
         if not passes[question]:
             side = "egress" if crossing.egress else "ingress"
             first, last = crossing.ports
-            yield Finding(
+            yield FlowFinding(
                 flow,
                 f"network ACL of {crossing.subnet}, {side}",
                 f"{crossing.what}: {crossing.protocol} {first}-{last} with {crossing.peer} does not pass",
             )
 
 
-def _at_the_groups(flow: Flow, topology: Topology) -> Iterator[Finding]:
+def _at_the_groups(flow: Flow, topology: Topology) -> Iterator[FlowFinding]:
     source, target = flow.source, flow.target
     for subnet in {*source.subnets, *target.subnets} - topology.subnets.keys():
-        yield Finding(str(flow), f"subnet {subnet}", "is not there")
+        yield FlowFinding(str(flow), f"subnet {subnet}", "is not there")
     if not target.subnets and not target.ranges:
-        yield Finding(str(flow), target.name, "stands in no subnet")
+        yield FlowFinding(str(flow), target.name, "stands in no subnet")
     leaving = [rule for group in source.groups if group in topology.groups for rule in topology.groups[group].egress]
     peers = (*target.groups, target.prefix_list) if target.prefix_list else target.groups
     ranges = () if target.prefix_list else target.ranges
     if not source.is_foreign and not filters.group_admits(leaving, flow.protocol, flow.port, peers, ranges):
-        yield Finding(str(flow), f"security group {', '.join(source.groups)}, egress", "no rule lets it out")
+        yield FlowFinding(str(flow), f"security group {', '.join(source.groups)}, egress", "no rule lets it out")
     if not target.ranges:
         entering = [
             rule for group in target.groups if group in topology.groups for rule in topology.groups[group].ingress
         ]
         if not filters.group_admits(entering, flow.protocol, flow.port, source.groups, source.ranges):
-            yield Finding(str(flow), f"security group {', '.join(target.groups)}, ingress", "no rule lets it in")
+            yield FlowFinding(str(flow), f"security group {', '.join(target.groups)}, ingress", "no rule lets it in")
 
 
 def crossings(flow: Flow, topology: Topology) -> Iterator[Crossing]:

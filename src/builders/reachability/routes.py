@@ -14,7 +14,7 @@ from builders.reachability.topology import LAYER, TRANSIT_GATEWAY_ATTACHMENT, Ro
 
 
 @dataclass(frozen=True)
-class Finding:
+class FlowFinding:
     """A flow that does not work or should not, where that shows, and what is wrong there."""
 
     flow: str
@@ -22,7 +22,7 @@ class Finding:
     missing: str
 
 
-def route_findings(flow: Flow, topology: Topology, demands: Demands) -> Iterator[Finding]:
+def route_findings(flow: Flow, topology: Topology, demands: Demands) -> Iterator[FlowFinding]:
     """Return the obstacles to packets that leave a subnet; within the VPC every route table has a route.
 
     Of connections that come from outside it is the answers that leave.
@@ -31,7 +31,7 @@ def route_findings(flow: Flow, topology: Topology, demands: Demands) -> Iterator
     for name in inside.subnets if outside.ranges else ():
         table = topology.subnets[name].table if name in topology.subnets else None
         if table is None or not _is_there(topology, table, "AWS::EC2::RouteTable"):
-            yield Finding(str(flow), f"subnet {name}", "has no route table of its own")
+            yield FlowFinding(str(flow), f"subnet {name}", "has no route table of its own")
         elif outside.prefix_list:
             yield from _to_s3(flow, table, topology)
         else:
@@ -52,35 +52,35 @@ def gateway_subnets(topology: Topology, subnet: str, cidr: IPv4Network) -> tuple
     )
 
 
-def gateway_table_findings(topology: Topology) -> Iterator[Finding]:
+def gateway_table_findings(topology: Topology) -> Iterator[FlowFinding]:
     """Return the faults that keep traffic from a transit gateway from going to the VPC's subnets, and only there."""
     for name in sorted(topology.of_gateway & topology.subnets.keys()):
         table = topology.subnets[name].table
         if table is None or not _is_there(topology, table, "AWS::EC2::RouteTable"):
-            yield Finding("transit gateway to VPC", f"subnet {name}", "has no route table of its own")
+            yield FlowFinding("transit gateway to VPC", f"subnet {name}", "has no route table of its own")
         for route in topology.routes:
             if route.table == table:
-                yield Finding("transit gateway to elsewhere", f"route {route.name}", "leads out of the VPC again")
+                yield FlowFinding("transit gateway to elsewhere", f"route {route.name}", "leads out of the VPC again")
 
 
-def _to_s3(flow: Flow, table: str, topology: Topology) -> Iterator[Finding]:
+def _to_s3(flow: Flow, table: str, topology: Topology) -> Iterator[FlowFinding]:
     gateways = [
         properties
         for _, properties in topology.of_type("AWS::EC2::VPCEndpoint")
         if properties["VpcEndpointType"] == "Gateway" and properties["ServiceName"].endswith(".s3")
     ]
     if not any(table in properties.get("RouteTableIds", ()) for properties in gateways):
-        yield Finding(str(flow), f"route table {table}", "no gateway endpoint of S3 puts its route there")
+        yield FlowFinding(str(flow), f"route table {table}", "no gateway endpoint of S3 puts its route there")
 
 
 def _to_outside(
     flow: Flow, subnet: str, table: str, cidr: IPv4Network, topology: Topology, demands: Demands
-) -> Iterator[Finding]:
+) -> Iterator[FlowFinding]:
     routes = [route for route in topology.routes if route.table == table and _covers(route, cidr)]
     if not routes and flow.source.ranges:
         routes = list(_learnt(table, cidr, topology))
     if not routes:
-        yield Finding(str(flow), f"route table {table}", f"no route to {cidr}{flow.hint}")
+        yield FlowFinding(str(flow), f"route table {table}", f"no route to {cidr}{flow.hint}")
     for route in routes:
         transit = list(_attached(topology, TRANSIT_GATEWAY_ATTACHMENT, "TransitGatewayId", route.gateway))
         private = list(_attached(topology, "AWS::EC2::VPCGatewayAttachment", "VpnGatewayId", route.gateway))
@@ -89,7 +89,7 @@ def _to_outside(
             *_zone_gaps(subnet, transit, topology),
             *(gap for name, _ in private for gap in _private_gateway_gaps(route, name, topology, demands)),
         ]
-        yield from (Finding(str(flow), f"route {route.name}", gap) for gap in gaps)
+        yield from (FlowFinding(str(flow), f"route {route.name}", gap) for gap in gaps)
 
 
 def _learnt(table: str, cidr: IPv4Network, topology: Topology) -> Iterator[Route]:

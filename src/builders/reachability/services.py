@@ -8,7 +8,7 @@ from typing import Any
 from builders.evaluate import partition_of
 from builders.reachability.endpoint_policies import Request, allows
 from builders.reachability.flows import Demands
-from builders.reachability.routes import Finding
+from builders.reachability.routes import FlowFinding
 from builders.reachability.topology import Topology
 
 STRANGER = "9" * 12
@@ -43,12 +43,12 @@ CALLS: Mapping[str, tuple[tuple[str, str], ...]] = {
 """The calls of the functions and of DMS, by service: the action, and the resource after the account in its ARN."""
 
 
-def findings(topology: Topology, demands: Demands) -> Iterator[Finding]:
+def findings(topology: Topology, demands: Demands) -> Iterator[FlowFinding]:
     """Services that nobody in the VPC can call, and calls that should not pass."""
     there = {(properties["VpcEndpointType"], properties["ServiceName"]) for _, properties in _endpoints(topology)}
     for kind, service in (("Gateway", "s3"), *(("Interface", service) for service in demands.services)):
         if (kind, f"com.amazonaws.{demands.region}.{service}") not in there:
-            yield Finding(f"calls of {service}", "endpoints", f"there is no {kind.lower()} endpoint for it")
+            yield FlowFinding(f"calls of {service}", "endpoints", f"there is no {kind.lower()} endpoint for it")
     for name, properties in _endpoints(topology):
         if properties["VpcEndpointType"] == "Interface":
             yield from _placement(name, properties, topology)
@@ -59,19 +59,21 @@ def _endpoints(topology: Topology) -> Iterator[tuple[str, Mapping[str, Any]]]:
     return topology.of_type("AWS::EC2::VPCEndpoint")
 
 
-def _placement(name: str, properties: Mapping[str, Any], topology: Topology) -> Iterator[Finding]:
+def _placement(name: str, properties: Mapping[str, Any], topology: Topology) -> Iterator[FlowFinding]:
     flow = f"calls of {properties['ServiceName']}"
     if properties.get("PrivateDnsEnabled") is not True:
-        yield Finding(flow, f"endpoint {name}", "private DNS is off, so the service's name leads to its public address")
+        yield FlowFinding(
+            flow, f"endpoint {name}", "private DNS is off, so the service's name leads to its public address"
+        )
     if topology.of_workload - set(properties.get("SubnetIds", ())):
-        yield Finding(flow, f"endpoint {name}", "has no interface in some zone")
+        yield FlowFinding(flow, f"endpoint {name}", "has no interface in some zone")
     for vpc, switches in topology.of_type("AWS::EC2::VPC"):
         for switch in ("EnableDnsSupport", "EnableDnsHostnames"):
             if switches.get(switch) is not True:
-                yield Finding(flow, f"VPC {vpc}", f"{switch} is off, and private DNS needs it")
+                yield FlowFinding(flow, f"VPC {vpc}", f"{switch} is off, and private DNS needs it")
 
 
-def _requests(name: str, properties: Mapping[str, Any], demands: Demands) -> Iterator[Finding]:
+def _requests(name: str, properties: Mapping[str, Any], demands: Demands) -> Iterator[FlowFinding]:
     at_gateway = properties["VpcEndpointType"] == "Gateway"
     service = properties["ServiceName"].rsplit(".", 1)[-1]
     passing = _answers(demands) if service == "s3" else _calls(service, demands)
@@ -79,11 +81,13 @@ def _requests(name: str, properties: Mapping[str, Any], demands: Demands) -> Ite
     policy = properties.get("PolicyDocument", {})
     for request in passing:
         if not allows(policy, request, at_gateway=at_gateway):
-            yield Finding(f"{request.action} on {request.resource}", f"policy of {name}", "no statement lets it pass")
+            yield FlowFinding(
+                f"{request.action} on {request.resource}", f"policy of {name}", "no statement lets it pass"
+            )
     for request in refused:
         if allows(policy, request, at_gateway=at_gateway):
             account = request.principal_account
-            yield Finding(
+            yield FlowFinding(
                 f"{request.action} on {request.resource}", f"policy of {name}", f"lets account {account} pass"
             )
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from builders import service_limits
 from builders.database_instances import Check, refusals
-from builders.rules._rule import Finding
+from builders.rules._rule import RuleFinding
 from builders.rules._template import Resource, Template, walk
 from builders.rules._values import ABSENT, UNKNOWN, Value
 from builders.text import suggestion
@@ -19,7 +19,7 @@ _FEW = 10
 """Values that a message lists; of more it names the one that is meant."""
 
 
-def refused_values(template: Template, resource_type: str, service: str) -> Iterator[Finding]:
+def refused_values(template: Template, resource_type: str, service: str) -> Iterator[RuleFinding]:
     """The values of a type's resources that the service does not take."""
     for resource in template.resources(resource_type):
         for check in service_limits.TOGETHER.get(resource_type, ()):
@@ -31,10 +31,10 @@ def refused_values(template: Template, resource_type: str, service: str) -> Iter
                 found = service_limits.number(value.value)
                 if found is not None and not least <= found <= most and template.possible(value):
                     said = f"{resource.name} has {path} {found}{value.source}"
-                    yield Finding(value, f"{said}: {service} takes {least} to {most}")
+                    yield RuleFinding(value, f"{said}: {service} takes {least} to {most}")
 
 
-def _choices(template: Template, resource: Resource, service: str) -> Iterator[Finding]:
+def _choices(template: Template, resource: Resource, service: str) -> Iterator[RuleFinding]:
     for path, allowed in service_limits.choices_of(resource.type).items():
         known = {each.lower() for each in allowed}
         for value in template.constants(resource, path):
@@ -42,10 +42,10 @@ def _choices(template: Template, resource: Resource, service: str) -> Iterator[F
             if isinstance(text, str) and text.lower() not in known and template.possible(value):
                 close = suggestion(text, allowed) if len(allowed) > _FEW else None
                 advice = f"did you mean {close}?" if close else f"{service} takes {', '.join(allowed)}"
-                yield Finding(value, f"{resource.name} has {path} {text!r}{value.source}: {advice}")
+                yield RuleFinding(value, f"{resource.name} has {path} {text!r}{value.source}: {advice}")
 
 
-def refused_together(template: Template, resource: Resource, check: Check, service: str) -> Iterator[Finding]:
+def refused_together(template: Template, resource: Resource, check: Check, service: str) -> Iterator[RuleFinding]:
     """Yield what a check finds in each combination of the values that its properties can have.
 
     Where a parameter offers several values, and some of them fit, whoever deploys the template chooses: no finding.
@@ -66,7 +66,7 @@ def refused_together(template: Template, resource: Resource, check: Check, servi
         for sentence in said:
             where = next((value for value in reversed(values) if value.value is not ABSENT), resource.path)
             source = where.source if isinstance(where, Value) else ""
-            yield Finding(where, f"{service} refuses {resource.name}: {sentence.rstrip('.')}{source}")
+            yield RuleFinding(where, f"{service} refuses {resource.name}: {sentence.rstrip('.')}{source}")
 
 
 def _together(template: Template, values: Sequence[Value]) -> bool:

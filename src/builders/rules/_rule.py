@@ -7,7 +7,7 @@
         shortdesc = "A subnet group without subnets"
         why = "..."; bad = "<YAML>"; good = "<YAML>"; source = "<page by title>"
 
-        def _findings(self, template: Template) -> Iterator[Finding]: ...
+        def _findings(self, template: Template) -> Iterator[RuleFinding]: ...
 
 Ids: E fails on deploy, loses data or leaks; W works until it hurts; I is worth knowing. 90xx any template, 91xx
 networks, 92xx RDS, 93xx DMS, 94xx Secrets Manager, 95xx functions, 96xx CloudWatch and EventBridge, 97xx StackSets.
@@ -30,7 +30,7 @@ PAGES = os.environ.get("STACKFERRY_RULE_PAGES", "docs/rules")
 """Place of the rules' pages: a folder of the repository, or the address under which you publish them."""
 
 
-class Finding(RuleMatch):
+class RuleFinding(RuleMatch):
     """A mistake: its path, and a sentence that says what it is and what to do."""
 
     def __init__(self, where: Path | Value, message: str) -> None:
@@ -60,7 +60,7 @@ class Rule(CloudFormationLintRule):
         """The mistake that the rule reports: its docstring, as one paragraph."""
         return " ".join((inspect.getdoc(cls) or "").split())
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         """Yield what is wrong. A rule says nothing where it cannot know, and changes nothing."""
         yield from ()
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from builders.aws.calls import Session
 from builders.errors import RolloutError
-from builders.migration.check.hazards import Finding, Hazard, Severity, finding
+from builders.migration.check.hazards import Hazard, HazardFinding, Severity, finding
 
 ROLE, BUCKET = "assessmentRoleArn", "assessmentBucket"
 _RUNNING = ("starting", "provisioning", "running")
@@ -32,7 +32,7 @@ class Assessment:
     """Result of DMS's assessment; `summary` is one line, also where nothing was started."""
 
     summary: str
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[HazardFinding, ...] = ()
 
 
 def run(

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from psycopg import sql
 
 from builders.errors import MigrationError
-from builders.migration.check.hazards import Finding, Hazard, Severity, finding
+from builders.migration.check.hazards import Hazard, HazardFinding, Severity, finding
 from builders.migration.databases import Database
 
 PAGE = 'Amazon RDS for PostgreSQL Release Notes, "Extension versions for Amazon RDS for PostgreSQL"'
@@ -248,10 +248,10 @@ def is_known(extension: str, major: int) -> bool | None:
     return None
 
 
-def check(source: Database, target: Database | None, major: int) -> list[Finding]:
+def check(source: Database, target: Database | None, major: int) -> list[HazardFinding]:
     """Compare the extensions of the source with the lists, or with the target's own where it stands."""
     available = dict(target.run(_AVAILABLE)) if target else {}
-    found: list[Finding] = []
+    found: list[HazardFinding] = []
     for name, version in source.run(_INSTALLED):
         row = {"object": name, "version": version, "major": major, "other": available.get(name, "")}
         known = is_known(name, major)
@@ -268,7 +268,7 @@ def check(source: Database, target: Database | None, major: int) -> list[Finding
     return found + _truncated(source)
 
 
-def _truncated(source: Database) -> list[Finding]:
+def _truncated(source: Database) -> list[HazardFinding]:
     """Return TRUNCATE statements in pg_stat_statements, where it is installed, loaded, and this user may read it."""
     schema = source.value(_STATEMENTS, ("pg_stat_statements",))
     if not schema:

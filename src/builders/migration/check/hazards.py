@@ -63,7 +63,7 @@ class Hazard:
 
 
 @dataclass(frozen=True)
-class Finding:
+class HazardFinding:
     """One object with one hazard."""
 
     id: str
@@ -89,9 +89,9 @@ class Finding:
                 "remedy": self.remedy, "accepted": self.is_accepted}  # fmt: skip
 
 
-def finding(hazard: Hazard, row: Row) -> Finding:
+def finding(hazard: Hazard, row: Row) -> HazardFinding:
     """The finding of a row."""
-    return Finding(
+    return HazardFinding(
         id=hazard.id,
         severity=Severity(row["severity"]) if row.get("severity") else hazard.severity,
         object=str(row["object"]),

@@ -13,7 +13,7 @@ from typing import Any
 from psycopg import sql
 
 from builders.migration.check.columns import HAZARDS as OF_COLUMNS
-from builders.migration.check.hazards import Finding, Hazard, Severity, finding, prelude
+from builders.migration.check.hazards import Hazard, HazardFinding, Severity, finding, prelude
 from builders.migration.check.sizes import size_text
 from builders.migration.check.table_rules import limit_large_values
 from builders.migration.databases import Database
@@ -69,12 +69,14 @@ Column = Mapping[str, Any]
 class Measured:
     """The findings with what the values show, and the largest values as findings of their own."""
 
-    findings: list[Finding]
+    findings: list[HazardFinding]
     unread: int
     """Tables that were too large to be read without being asked for."""
 
 
-def measure(source: Database, parameters: Mapping[str, Any], found: Sequence[Finding], *, every: bool) -> Measured:
+def measure(
+    source: Database, parameters: Mapping[str, Any], found: Sequence[HazardFinding], *, every: bool
+) -> Measured:
     """Read tables: every one, or the small ones."""
     columns: list[Column] = [row for (row,) in source.run(prelude(source.version) + _COLUMNS, parameters)]
     tables = [list(group) for _, group in itertools.groupby(columns, key=lambda column: column["oid"])]
@@ -125,7 +127,7 @@ def _asked(column: Column) -> sql.Composable:
     return sql.SQL(form).format(sql.Identifier(column["attname"]))
 
 
-def _judged(each: Finding, values: Mapping[str, int | None]) -> Finding:
+def _judged(each: HazardFinding, values: Mapping[str, int | None]) -> HazardFinding:
     """A finding with what the values show. A column without values shows nothing."""
     value = values.get(each.object)
     if value is None:
@@ -140,7 +142,7 @@ def _judged(each: Finding, values: Mapping[str, int | None]) -> Finding:
     return replace(each, severity=Severity.NOTE, happens=f"its values have at most {value} digits now; changes keep 28")
 
 
-def _more(columns: Sequence[Column], values: Mapping[str, int | None]) -> Iterator[Finding]:
+def _more(columns: Sequence[Column], values: Mapping[str, int | None]) -> Iterator[HazardFinding]:
     for column in columns:
         value = values[column["object"]] or 0
         if column["base_name"] in _TIMES and value:

@@ -8,7 +8,7 @@ from typing import Any
 
 from builders.migration import rights
 from builders.migration.check import assessment, columns, extensions, measured, objects, server, sizes, tables
-from builders.migration.check.hazards import Finding, Hazard, Severity, finding, statement
+from builders.migration.check.hazards import Hazard, HazardFinding, Severity, finding, statement
 from builders.migration.check.table_rules import Excluded
 from builders.migration.databases import Database
 from builders.text import counted_noun
@@ -65,12 +65,12 @@ class CheckOptions:
 class CheckReport:
     """Findings of a check, and the time and space it estimates. `remarks` are lines about what could not be read."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[HazardFinding, ...]
     estimate: sizes.Estimate
     remarks: tuple[str, ...] = ()
 
     @property
-    def open(self) -> list[Finding]:
+    def open(self) -> list[HazardFinding]:
         """The findings that somebody has to fix, exclude or accept."""
         return [each for each in self.findings if each.is_open]
 
@@ -124,11 +124,11 @@ def check(source: Database, target: Database | None, options: CheckOptions, why_
     return CheckReport(tuple(sorted(found, key=_order)), estimated, remarks)
 
 
-def _order(found: Finding) -> tuple[int, str, str]:
+def _order(found: HazardFinding) -> tuple[int, str, str]:
     return list(Severity).index(found.severity), found.id, found.object
 
 
-def _ask(database: Database, hazards: Sequence[Hazard], parameters: Mapping[str, Any]) -> Iterator[Finding]:
+def _ask(database: Database, hazards: Sequence[Hazard], parameters: Mapping[str, Any]) -> Iterator[HazardFinding]:
     asked = {
         hazard.id: hazard
         for hazard in hazards
@@ -142,7 +142,7 @@ def _may_read(database: Database, table: str) -> bool:
     return bool(database.value("SELECT has_table_privilege(%s, 'SELECT')", (f"pg_catalog.{table}",)))
 
 
-def _rights(source: Database, target: Database | None, options: CheckOptions) -> Iterator[Finding]:
+def _rights(source: Database, target: Database | None, options: CheckOptions) -> Iterator[HazardFinding]:
     own = source.login.username
     users = [("source", source, own, rights.SOURCE_READER)]
     if options.dms_user not in ("", own):

@@ -11,7 +11,7 @@ from typing import Any
 from builders.aws.errors import AccessDenied
 from builders.errors import MigrationError, RolloutError, UsageError
 from builders.migration.check import accepted, assessment, showing
-from builders.migration.check.hazards import Finding
+from builders.migration.check.hazards import HazardFinding
 from builders.migration.check.report import CheckOptions, CheckReport, check
 from builders.migration.check.sizes import Instance
 from builders.migration.check.table_rules import excluded
@@ -171,6 +171,6 @@ def must_be_acceptable(found: CheckReport, names: Sequence[str]) -> None:
             )
 
 
-def open_findings(source: Database, target: Database, options: CheckOptions) -> list[Finding]:
+def open_findings(source: Database, target: Database, options: CheckOptions) -> list[HazardFinding]:
     """The findings that stand in the way of a cut-over."""
     return check(source, target, options).accepting(standing(target)).open

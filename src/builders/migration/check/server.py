@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from builders.migration.check.hazards import USED_HERE, Finding, Hazard, Severity, finding
+from builders.migration.check.hazards import USED_HERE, Hazard, HazardFinding, Severity, finding
 from builders.migration.check.tables import ASSESSMENTS, SOURCE_LIMITS
 from builders.migration.databases import Database
 
@@ -236,16 +236,16 @@ FROM pg_database d WHERE datname = current_database()
 """
 
 
-def plugin(source: Database, name: str) -> list[Finding]:
+def plugin(source: Database, name: str) -> list[HazardFinding]:
     """Look for the plug-in of an extension; test_decoding is none, and its library is not to be seen by SQL."""
     if name != "pglogical" or source.value("SELECT 1 FROM pg_extension WHERE extname = 'pglogical'"):
         return []
     return [finding(PLUGIN, {"object": name})]
 
 
-def versions(source: Database, target: Database | None, target_major: int, dms: str) -> list[Finding]:
+def versions(source: Database, target: Database | None, target_major: int, dms: str) -> list[HazardFinding]:
     """Judge the versions; `dms` is that of the replication instance, or empty."""
-    found: list[Finding] = []
+    found: list[HazardFinding] = []
     major = source.version // 10000
     for hazard, side, table, its in (
         (VERSION, "source", SOURCE_NEEDS, major),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from builders.command_line import show
-from builders.migration.check.hazards import Finding, Severity
+from builders.migration.check.hazards import HazardFinding, Severity
 from builders.migration.check.report import HAZARDS, CheckReport
 from builders.migration.check.sizes import size_text
 from builders.terminal import BAD, FAINT, GOOD, STRONG, WARN
@@ -45,7 +45,7 @@ def result(phase: str, report: CheckReport, *, as_json: bool) -> None:
     show(lambda: {"phase": phase, **report.as_data()}, fill, as_json=as_json)
 
 
-def _kind(page: Page, kind: str, found: list[Finding]) -> None:
+def _kind(page: Page, kind: str, found: list[HazardFinding]) -> None:
     accepted = sum(each.is_accepted for each in found)
     page.line(
         (f"{kind}: {_TITLES[kind]}", STRONG), f" ({accepted} of {len(found)} accepted)" if accepted else "", indent=2

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from builders.migration.check.hazards import Finding, Hazard, Severity, finding, prelude
+from builders.migration.check.hazards import Hazard, HazardFinding, Severity, finding, prelude
 from builders.migration.databases import Database
 
 GIB = 1 << 30
@@ -132,9 +132,9 @@ def _rate(source: Database, watch_seconds: float) -> tuple[float, bool]:
     return (source.run(_WAL)[0][0] - before) / (time.monotonic() - began), False
 
 
-def judge(estimated: Estimate, instance: Instance) -> list[Finding]:
+def judge(estimated: Estimate, instance: Instance) -> list[HazardFinding]:
     """Compare the estimate with what the instances have."""
-    found: list[Finding] = []
+    found: list[HazardFinding] = []
     total, hours = (estimated.size + estimated.index_size) * MARGIN / GIB, round(estimated.load_hours, 1)
     if instance.target_storage_gib and total > instance.target_storage_gib:
         row = {"object": "target", "size": size_text(estimated.size + estimated.index_size),

@@ -33,7 +33,7 @@ class Severity(enum.Enum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class Problem:
     """A problem and its remedy in one line. `where` are accounts, regions or layers; empty when it is everywhere."""
 
     severity: Severity
@@ -47,7 +47,7 @@ class CheckResult:
     """The findings of one check; none when all is well."""
 
     name: str
-    findings: tuple[Finding, ...]
+    findings: tuple[Problem, ...]
 
 
 @dataclass(frozen=True)
@@ -136,11 +136,11 @@ class CheckedPhase(PhaseConnection):
         except EvaluationError:
             return {}
 
-    def in_each_account(self, look: Callable[[Target], Iterator[Finding]]) -> Iterator[Finding]:
+    def in_each_account(self, look: Callable[[Target], Iterator[Problem]]) -> Iterator[Problem]:
         """Look at every account, in the phase's first region."""
         return self.at_each([Target(account, self.regions[0]) for account in self.accounts], look)
 
-    def at_each(self, targets: Iterable[Target], look: Callable[[Target], Iterator[Finding]]) -> Iterator[Finding]:
+    def at_each(self, targets: Iterable[Target], look: Callable[[Target], Iterator[Problem]]) -> Iterator[Problem]:
         """Look at targets, region by region; one that cannot be asked is a finding of its own."""
         by_region = grouped((target.region, target) for target in set(targets))
         for region in self.regions:
@@ -152,20 +152,20 @@ class CheckedPhase(PhaseConnection):
             )
 
 
-def merged_findings(found: Iterable[tuple[str, Finding]]) -> Iterator[Finding]:
+def merged_findings(found: Iterable[tuple[str, Problem]]) -> Iterator[Problem]:
     """Merge equal findings of single accounts into one: a thousand accounts lack a role for one reason."""
     equal = grouped(((each.severity, each.what, each.remedy), where) for where, each in found)
     for (severity, what, remedy), accounts in equal.items():
-        yield Finding(severity, what, remedy, tuple(sorted(accounts)))
+        yield Problem(severity, what, remedy, tuple(sorted(accounts)))
 
 
-def unknown_finding(error: RolloutError) -> Finding:
+def unknown_finding(error: RolloutError) -> Problem:
     """A finding of what could not be asked, in AWS's own words: they name the role or permission that is missing."""
     if isinstance(error, RoleNotAssumed):  # the checks of roles have the cause
         what = "not looked at: the role that looks cannot be assumed"
-        return Finding(Severity.UNKNOWN, what, "see the plan roles and the deploy roles above")
+        return Problem(Severity.UNKNOWN, what, "see the plan roles and the deploy roles above")
     if isinstance(error, AccessDenied):
         # AWS's sentence names each account and role session: without it the same of many is one finding.
         what = str(error).split("; AWS says:", maxsplit=1)[0]
-        return Finding(Severity.UNKNOWN, what, "allow it to whoever runs doctor, or look by hand")
-    return Finding(Severity.UNKNOWN, str(error), "run doctor again when it answers, or look by hand")
+        return Problem(Severity.UNKNOWN, what, "allow it to whoever runs doctor, or look by hand")
+    return Problem(Severity.UNKNOWN, str(error), "run doctor again when it answers, or look by hand")

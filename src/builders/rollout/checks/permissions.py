@@ -11,7 +11,7 @@ from builders.aws.errors import AccessDenied, Refused, RoleNotAssumed
 from builders.aws.resources import IamRole, denied_actions, iam_role
 from builders.evaluate import partition_of
 from builders.policy_documents import statements, trusts_role, trusts_service, wants_external_id
-from builders.rollout.checks.findings import CheckedPhase, Finding, Severity
+from builders.rollout.checks.findings import CheckedPhase, Problem, Severity
 from builders.rollout.client import MAKE_DEPLOY_ROLE
 from builders.rollout.config.parameters import TargetGroup
 from builders.rollout.model import Target
@@ -23,7 +23,7 @@ _EXTERNAL_ID = ("it requires an external id", "let it be assumed without an exte
 _LIST_DELEGATED = "organizations:ListDelegatedAdministrators"
 
 
-def administration_role(phase: CheckedPhase) -> Iterator[Finding]:
+def administration_role(phase: CheckedPhase) -> Iterator[Problem]:
     """The administration role of self-managed sets exists, trusts CloudFormation, and may assume execution roles."""
     if phase.permissions.service_managed:
         return
@@ -31,45 +31,45 @@ def administration_role(phase: CheckedPhase) -> Iterator[Finding]:
     name = _administration_arn(phase).rsplit("/", 1)[-1]
     role = iam_role(session, name)
     if role is None:
-        yield Finding(Severity.ERROR, f"there is no administration role {name} in the tooling account", BOOTSTRAP)
+        yield Problem(Severity.ERROR, f"there is no administration role {name} in the tooling account", BOOTSTRAP)
         return
     otherwise = f"where bootstrap made the role, {BOOTSTRAP}"
     if not trusts_service(role.trust, "cloudformation.amazonaws.com"):
         what = f"the administration role {name} does not trust cloudformation.amazonaws.com"
-        yield Finding(Severity.ERROR, what, f"let it, in its trust policy; {otherwise}")
+        yield Problem(Severity.ERROR, what, f"let it, in its trust policy; {otherwise}")
     # Policies name the roles of all accounts by a pattern, so that one account tells for all.
     execution_arn = _arn(phase, phase.accounts[0], _execution_name(phase))
     if denied_actions(session, role.arn, ["sts:AssumeRole"], execution_arn):
         what = f"the administration role {name} may not assume {execution_arn}"
-        yield Finding(Severity.ERROR, what, f"allow it sts:AssumeRole on the execution roles; {otherwise}")
+        yield Problem(Severity.ERROR, what, f"allow it sts:AssumeRole on the execution roles; {otherwise}")
 
 
-def execution_roles(phase: CheckedPhase) -> Iterator[Finding]:
+def execution_roles(phase: CheckedPhase) -> Iterator[Problem]:
     """The execution role exists in every account, the administration role may assume it, and it may make the layers."""
     if phase.permissions.service_managed:
         # CloudFormation user guide, "Configure a custom execution role template for StackSets".
         what = "StackSets acts in every account by a role of its own, stacksets-exec-*, with AdministratorAccess"
         remedy = "use self-managed permissions to confine it to the grants of `account` (docs/bootstrap.md)"
-        yield Finding(Severity.WARNING, what, remedy)
+        yield Problem(Severity.WARNING, what, remedy)
         return
     name, administrator = _execution_name(phase), _administration_arn(phase)
     groups = {target.account: group for group in phase.groups for target in group.targets}
 
-    def look(target: Target) -> Iterator[Finding]:
+    def look(target: Target) -> Iterator[Problem]:
         session = phase.client.reading(target)
         role = iam_role(session, name)
         if role is None:
-            yield Finding(Severity.ERROR, f"there is no execution role {name}", BOOTSTRAP)
+            yield Problem(Severity.ERROR, f"there is no execution role {name}", BOOTSTRAP)
         elif not trusts_role(role.trust, administrator):
             what = f"the execution role {name} does not trust {administrator}, or requires an external id"
-            yield Finding(Severity.ERROR, what, f"let it be assumed by that role without an external id; {BOOTSTRAP}")
+            yield Problem(Severity.ERROR, what, f"let it be assumed by that role without an external id; {BOOTSTRAP}")
         elif denied := [
             action
             for resource, actions in _own_actions(phase, groups.get(target.account), target)
             for action in denied_actions(session, role.arn, actions, resource)
         ]:
             what = f"the execution role {name} may not {name_list(denied)}, which layers of your own need"
-            yield Finding(Severity.ERROR, what, BOOTSTRAP)
+            yield Problem(Severity.ERROR, what, BOOTSTRAP)
 
     yield from phase.in_each_account(look)
 
@@ -86,25 +86,25 @@ def _own_actions(phase: CheckedPhase, group: TargetGroup | None, target: Target)
                         yield statement["Resource"][0], statement["Action"]
 
 
-def plan_roles(phase: CheckedPhase) -> Iterator[Finding]:
+def plan_roles(phase: CheckedPhase) -> Iterator[Problem]:
     """The plan role, by which everything reads, can be assumed in every account and the network account."""
 
-    def look(target: Target) -> Iterator[Finding]:
+    def look(target: Target) -> Iterator[Problem]:
         if not phase.client.reading(target).answers():
             what = f"the plan role {phase.client.plan_role} cannot be assumed"
-            yield Finding(Severity.ERROR, what, f"{BOOTSTRAP}, which deploys the layer account there")
+            yield Problem(Severity.ERROR, what, f"{BOOTSTRAP}, which deploys the layer account there")
 
     yield from phase.at_each(_with_network(phase), look)
 
 
-def deploy_roles(phase: CheckedPhase) -> Iterator[Finding]:
+def deploy_roles(phase: CheckedPhase) -> Iterator[Problem]:
     """The deploy role of every account and the network account can be assumed from the tooling account, and may deploy.
 
     The plan role tells, so that whoever runs this need not be able to deploy. Before the first bootstrap there is none,
     and the deploy role itself is tried.
     """
 
-    def look(target: Target) -> Iterator[Finding]:
+    def look(target: Target) -> Iterator[Problem]:
         session, name = phase.client.reading(target), phase.client.deploy_role(target.account)
         try:
             refusal = _untrusting(phase, iam_role(session, name.rpartition("/")[2]))
@@ -113,7 +113,7 @@ def deploy_roles(phase: CheckedPhase) -> Iterator[Finding]:
             refusal = None if session.answers() else _refusal(phase, target)
         if refusal:
             reason, remedy = refusal
-            yield Finding(Severity.ERROR, f"the deploy role {name} cannot be assumed: {reason}", remedy)
+            yield Problem(Severity.ERROR, f"the deploy role {name} cannot be assumed: {reason}", remedy)
         else:
             yield from _missing_actions(phase, session, target)
 
@@ -150,7 +150,7 @@ def _refusal(phase: CheckedPhase, target: Target) -> tuple[str, str]:
     return reason, f"see which in the account itself; {MAKE_DEPLOY_ROLE}"
 
 
-def _missing_actions(phase: CheckedPhase, session: Session, target: Target) -> Iterator[Finding]:
+def _missing_actions(phase: CheckedPhase, session: Session, target: Target) -> Iterator[Problem]:
     """The actions that bootstrap begins with, on what they are for, as IAM simulates them."""
     account, name = target.account, phase.client.deploy_role(target.account)
     stack = f"stack/{naming.plain_stack('account', phase.suffix)}/*"
@@ -169,24 +169,24 @@ def _missing_actions(phase: CheckedPhase, session: Session, target: Target) -> I
     except AccessDenied:
         asking = session.role.name if session.role else "the caller"
         what = f"whether the deploy role {name} may deploy: {asking} may not iam:SimulatePrincipalPolicy on it"
-        yield Finding(Severity.UNKNOWN, what, "allow that, or see what bootstrap says")
+        yield Problem(Severity.UNKNOWN, what, "allow that, or see what bootstrap says")
         return
     if missing:
         what = f"the deploy role {name} lacks {', '.join(missing)}"
-        yield Finding(Severity.ERROR, what, f"give it the rights of the template deploy_role; {_DEPLOY_ROLE}")
+        yield Problem(Severity.ERROR, what, f"give it the rights of the template deploy_role; {_DEPLOY_ROLE}")
 
 
-def dms_roles(phase: CheckedPhase) -> Iterator[Finding]:
+def dms_roles(phase: CheckedPhase) -> Iterator[Problem]:
     """The roles that DMS looks for exist in every account, where a layer replicates."""
     if not any("AWS::DMS::" in each.body for each in phase.carried.values()):
         return
 
-    def look(target: Target) -> Iterator[Finding]:
+    def look(target: Target) -> Iterator[Problem]:
         session = phase.client.reading(target)
         names = (naming.DMS_VPC_ROLE, naming.DMS_LOGS_ROLE)
         if missing := [name for name in names if iam_role(session, name) is None]:
             remedy = f"set CreateDmsVpcRole and CreateDmsLogsRole to true for the account, and {BOOTSTRAP}"
-            yield Finding(Severity.ERROR, f"DMS lacks {', '.join(missing)}", remedy)
+            yield Problem(Severity.ERROR, f"DMS lacks {', '.join(missing)}", remedy)
 
     yield from phase.in_each_account(look)
 
@@ -207,17 +207,17 @@ def _arn(phase: CheckedPhase, account: str, name: str) -> str:
     return f"arn:{partition_of(phase.rollout.home)}:iam::{account}:role/{name}"
 
 
-def trusted_access(phase: CheckedPhase) -> Iterator[Finding]:
+def trusted_access(phase: CheckedPhase) -> Iterator[Problem]:
     """Service-managed sets need trusted access between StackSets and the organization."""
     if not phase.permissions.service_managed:
         return
     if (status := phase.client.organizations.trusted_access(phase.permissions.call_as)) != "ENABLED":
         what = f"trusted access of StackSets to the organization is {status}"
         remedy = "`aws cloudformation activate-organizations-access` in the management account"
-        yield Finding(Severity.ERROR, what, remedy)
+        yield Problem(Severity.ERROR, what, remedy)
 
 
-def delegated_administrator(phase: CheckedPhase) -> Iterator[Finding]:
+def delegated_administrator(phase: CheckedPhase) -> Iterator[Problem]:
     """An account that calls as SELF is the management account, one that calls as DELEGATED_ADMIN is registered."""
     if not phase.permissions.service_managed:
         return
@@ -225,7 +225,7 @@ def delegated_administrator(phase: CheckedPhase) -> Iterator[Finding]:
     right, is_it = ("SELF", "is") if organization.management() == own else ("DELEGATED_ADMIN", "is not")
     if call_as != right:
         what = f"call_as is {call_as}, and {own} {is_it} the management account"
-        yield Finding(Severity.ERROR, what, f"set stacksets.call_as to {right} in rollout.yaml")
+        yield Problem(Severity.ERROR, what, f"set stacksets.call_as to {right} in rollout.yaml")
         return
     if call_as == "SELF":
         return
@@ -235,15 +235,15 @@ def delegated_administrator(phase: CheckedPhase) -> Iterator[Finding]:
         # StackSets ask with the caller's permissions (CloudFormation user guide, "Register a delegated administrator").
         what = f"these credentials may not {_LIST_DELEGATED}: StackSets does not accept {own} as a delegated "
         remedy = f"allow {_LIST_DELEGATED}, also in the organization's delegation policy"
-        yield Finding(Severity.ERROR, what + "administrator, registered or not", remedy)
+        yield Problem(Severity.ERROR, what + "administrator, registered or not", remedy)
         return
     if own not in administrators:
         command = f"register-delegated-administrator --account-id {own} --service-principal {STACKSETS}"
         remedy = f"in the management account: `aws organizations {command}`"
-        yield Finding(Severity.ERROR, f"{own} is not a delegated administrator of StackSets", remedy)
+        yield Problem(Severity.ERROR, f"{own} is not a delegated administrator of StackSets", remedy)
 
 
-def accounts(phase: CheckedPhase) -> Iterator[Finding]:
+def accounts(phase: CheckedPhase) -> Iterator[Problem]:
     """The phase's accounts are in the organization, and active. Without an organization there is nothing to ask."""
     service_managed = phase.permissions.service_managed
     try:
@@ -253,17 +253,17 @@ def accounts(phase: CheckedPhase) -> Iterator[Finding]:
             raise
         if service_managed:
             remedy = "set stacksets.permission_model to SELF_MANAGED in rollout.yaml, or run this from an organization"
-            yield Finding(Severity.ERROR, "the tooling account is in no organization", remedy)
+            yield Problem(Severity.ERROR, "the tooling account is in no organization", remedy)
         return
     out = f"take it out of phases.{phase.phase}.targets"
     remedy = f"{out}, then `rollout-stacksets remove --phase {phase.phase} --account ...` detaches its instances"
     if gone := tuple(account for account in phase.accounts if account not in states):
         # Self-managed sets reach accounts of anybody.
         severity = Severity.ERROR if service_managed else Severity.WARNING
-        yield Finding(severity, "not in the organization, or not any more", remedy, gone)
+        yield Problem(severity, "not in the organization, or not any more", remedy, gone)
     for state in sorted({*states.values()} - {"ACTIVE"}):
         if closed := tuple(account for account in phase.accounts if states.get(account) == state):
-            yield Finding(Severity.ERROR, f"the account is {state}: operations skip it or fail", remedy, closed)
+            yield Problem(Severity.ERROR, f"the account is {state}: operations skip it or fail", remedy, closed)
     if service_managed and (management := phase.client.organizations.management()) in phase.accounts:
         what = "service-managed sets never deploy to the management account"
-        yield Finding(Severity.ERROR, what, out, (management,))
+        yield Problem(Severity.ERROR, what, out, (management,))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from builders.rules._alarms import metrics, number
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 
 _BEYOND = float("inf")
@@ -41,7 +41,7 @@ class ConstantAlarm(Rule):
           Threshold: 80
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for metric in metrics(template):
             kind = metric.facts.kind if metric.facts else None
             sums = any(value.value in ("Sum", "SampleCount") for value in template.constants(metric.alarm, "Statistic"))
@@ -53,7 +53,7 @@ class ConstantAlarm(Rule):
                     fires = _fires(str(operator.value), number(threshold.value), highest)
                     if fires and threshold.parameter is None and template.possible(operator, threshold, metric.name):
                         said = f"{metric.name.value} {operator.value} {threshold.value}"
-                        yield Finding(threshold, f"{metric.alarm.name} {fires} fires: {said}")
+                        yield RuleFinding(threshold, f"{metric.alarm.name} {fires} fires: {said}")
 
 
 def _fires(operator: str, threshold: float | None, highest: float) -> str | None:

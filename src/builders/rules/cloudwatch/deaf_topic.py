@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from builders.rules._policies import principals, statements
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Resource, Template
 from builders.rules._values import ABSENT, UNKNOWN, Scenario, Value
 
@@ -64,7 +64,7 @@ class DeafTopic(Rule):
       Alarm: {Type: "AWS::CloudWatch::Alarm", Properties: {AlarmActions: [!Ref Topic]}}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for topic in template.resources("AWS::SNS::Topic"):
             for encryption in template.branches(topic, "KmsMasterKeyId"):
                 if encryption.value is not ABSENT and template.possible(encryption):
@@ -75,20 +75,20 @@ class DeafTopic(Rule):
 
 def _judged(
     template: Template, topic: Resource, encryption: Value, publisher: Resource, named: Value
-) -> Iterator[Finding]:
+) -> Iterator[RuleFinding]:
     service, _ = _PUBLISHERS[publisher.type]
     said = f"{publisher.name} publishes to {topic.name} as {service}"
     need = f"{service} needs kms:Decrypt and kms:GenerateDataKey*"
     if _is_managed(template, encryption):
         advice = f"encrypt it with a key of your own, in whose policy {need}"
-        yield Finding(encryption, f"{said}, which {_MANAGED} does not let in: {advice}")
+        yield RuleFinding(encryption, f"{said}, which {_MANAGED} does not let in: {advice}")
         return
     key = _key(template, encryption.value)
     allowed = _allowed_by(template, key, service) if key is not None and "KeyPolicy" in key.properties else None
     if key is None or allowed is None:
         return
     if any(template.can_lack(allowed[action], encryption, named, key.scenario) for action in _ACTIONS):
-        yield Finding(encryption, f"{said}, which the policy of {key.name} does not let in: {need} there")
+        yield RuleFinding(encryption, f"{said}, which the policy of {key.name} does not let in: {need} there")
 
 
 def _is_managed(template: Template, encryption: Value) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from builders.rules._events import ANY_SOURCE, DETAILS, ENVELOPE
 from builders.rules._functions import function_of
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 from builders.rules._values import Value
 
@@ -44,17 +44,17 @@ class EventPattern(Rule):
             detail: {eventId: [DMS-EVENT-0078]}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for rule in template.resources("AWS::Events::Rule"):
             for pattern in template.branches(rule, "EventPattern"):
                 if not isinstance(pattern.value, dict) or function_of(pattern.value)[0]:
                     continue
                 for field in pattern.value:
                     if str(field) not in ENVELOPE and not str(field).startswith("Fn::") and template.possible(pattern):
-                        yield Finding((*pattern.path, field), f"no event has a field {field!r} at its top")
+                        yield RuleFinding((*pattern.path, field), f"no event has a field {field!r} at its top")
                 yield from self._check_details(template, pattern)
 
-    def _check_details(self, template: Template, pattern: Value) -> Iterator[Finding]:
+    def _check_details(self, template: Template, pattern: Value) -> Iterator[RuleFinding]:
         sources, types = _texts(pattern.value.get("source")), _texts(pattern.value.get("detail-type"))
         known = [DETAILS[source] for source in sources or [] if source in DETAILS]
         if len(known) != 1 or len(sources or []) != 1 or not template.possible(pattern):
@@ -62,14 +62,16 @@ class EventPattern(Rule):
         for detail_type in types or []:
             if _is_misspelt(detail_type, list(known[0])):
                 where = (*pattern.path, "detail-type")
-                yield Finding(where, f"{(sources or [''])[0]} sends no {detail_type!r}: it sends {', '.join(known[0])}")
+                yield RuleFinding(
+                    where, f"{(sources or [''])[0]} sends no {detail_type!r}: it sends {', '.join(known[0])}"
+                )
         detail = pattern.value.get("detail")
         if types and all(kind in known[0] for kind in types) and isinstance(detail, dict):
             fields = {field for kind in types for field in known[0][kind]}
             for field in detail:
                 if field not in fields and not str(field).startswith(("$", "Fn::")):
                     where = (*pattern.path, "detail", field)
-                    yield Finding(
+                    yield RuleFinding(
                         where, f"the detail of this event has no {field!r}: it has {', '.join(sorted(fields))}"
                     )
 

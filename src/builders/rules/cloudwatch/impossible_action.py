@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from builders.rules._alarms import metrics
 from builders.rules._functions import Reference, reference_of
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Resource, Template
 from builders.rules._values import ABSENT, Value
 
@@ -51,14 +51,14 @@ class ImpossibleAction(Rule):
         Properties: {Namespace: AWS/RDS, MetricName: CPUUtilization, AlarmActions: [!Ref Topic]}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for alarm in template.resources(*_ALARMS):
             for name in _LISTS:
                 for listed in template.branches(alarm, name):
                     for action in template.items(listed):
                         problem = _problem(template, action) or _without_instance(template, alarm, action)
                         if problem and template.possible(action):
-                            yield Finding(action, f"{alarm.name} {problem}")
+                            yield RuleFinding(action, f"{alarm.name} {problem}")
 
 
 def _problem(template: Template, action: Value) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from builders.rules._alarms import metrics
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 
 
@@ -29,7 +29,7 @@ class ImpossibleUnit(Rule):
         Properties: {Namespace: AWS/RDS, MetricName: FreeStorageSpace, Unit: Bytes}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for metric in metrics(template):
             if metric.facts is None or metric.facts.unit == "-":
                 continue
@@ -37,4 +37,4 @@ class ImpossibleUnit(Rule):
                 is_written = isinstance(unit.value, str) and unit.parameter is None
                 if is_written and unit.value != metric.facts.unit and template.possible(unit, metric.name):
                     said = f"{metric.alarm.name} asks for {metric.name.value} in {unit.value}"
-                    yield Finding(unit, f"{said}, and it is published in {metric.facts.unit}: leave Unit out")
+                    yield RuleFinding(unit, f"{said}, and it is published in {metric.facts.unit}: leave Unit out")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from builders.rules._alarms import metrics
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 
 
@@ -32,10 +32,10 @@ class MisreadMemory(Rule):
         Properties: {Namespace: AWS/DMS, MetricName: AvailableMemory, ComparisonOperator: LessThanThreshold}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for metric in metrics(template):
             if metric.namespace == "AWS/DMS" and metric.name.value == "FreeableMemory" and metric.alone:
-                yield Finding(
+                yield RuleFinding(
                     metric.name,
                     f"FreeableMemory of DMS is memory in use that could be freed: {metric.alarm.name} wants "
                     "AvailableMemory, which is what is left",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from builders.rules._alarms import Watched, number, watched
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Resource, Template
 from builders.rules._values import ABSENT, Value
 
@@ -44,7 +44,7 @@ class OppositeAlarm(Rule):
           {Namespace: AWS/DMS, MetricName: CDCLatencyTarget, ComparisonOperator: GreaterThanThreshold, Threshold: 60}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for one in watched(template):
             if _scales(template, one.alarm) or _tells_of_idleness(one):
                 continue
@@ -56,7 +56,7 @@ class OppositeAlarm(Rule):
                     said = _turned(one, operator.value, threshold)
                     possible = said and template.possible(operator, threshold, one.metric.name)
                     if possible and not _is_half_of_a_pair(template, one, operator):
-                        yield Finding(operator, f"{one.alarm.name} {said}: turn the comparison round")
+                        yield RuleFinding(operator, f"{one.alarm.name} {said}: turn the comparison round")
 
 
 def _turned(one: Watched, operator: object, threshold: Value) -> str | None:

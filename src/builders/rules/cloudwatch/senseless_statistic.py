@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from builders.rules._alarms import metrics
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 
 _SENSELESS = (("percent", "Sum"), ("percent", "SampleCount"), ("level", "SampleCount"))
@@ -31,7 +31,7 @@ class SenselessStatistic(Rule):
         Properties: {Namespace: AWS/RDS, MetricName: CPUUtilization, Statistic: Average}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for metric in metrics(template):
             kind = metric.facts.kind if metric.facts else None
             if kind is None or metric.statistic_name != "Statistic":
@@ -40,4 +40,4 @@ class SenselessStatistic(Rule):
                 senseless = (kind, statistic.value) in _SENSELESS
                 if senseless and template.possible(statistic, metric.name):
                     message = f"{statistic.value} of {metric.name.value} says nothing: use Average, Maximum or Minimum"
-                    yield Finding(statistic, message)
+                    yield RuleFinding(statistic, message)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from builders.rules._alarms import metrics
 from builders.rules._metric_catalog import MUST_KEEP_COMING
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 from builders.rules._values import UNKNOWN
 
@@ -31,7 +31,7 @@ class SilentDeath(Rule):
         Properties: {Namespace: AWS/DMS, MetricName: CDCLatencyTarget, TreatMissingData: breaching}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for metric in metrics(template):
             if metric.namespace != "AWS/DMS" or metric.name.value not in MUST_KEEP_COMING:
                 continue
@@ -39,4 +39,4 @@ class SilentDeath(Rule):
                 settled = treatment.value in ("breaching", UNKNOWN) or treatment.parameter is not None
                 if not settled and template.possible(treatment, metric.name):
                     message = f"{metric.alarm.name} stays quiet when the task stops: treat missing data as breaching"
-                    yield Finding(treatment, message)
+                    yield RuleFinding(treatment, message)

@@ -8,7 +8,7 @@ from typing import Any
 
 from builders.rules._json_text import document_of
 from builders.rules._metric_catalog import NAMESPACES
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template, walk
 from builders.rules._values import ABSENT
 
@@ -37,16 +37,16 @@ class UnknownDashboardMetric(Rule):
             {"widgets": [{"type": "metric", "properties": {"metrics": [["AWS/DMS", "CDCLatencyTarget"]]}}]}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for dashboard in template.resources("AWS::CloudWatch::Dashboard"):
             for body in template.branches(dashboard, "DashboardBody"):
                 if body.value is ABSENT or not template.possible(body):
                     continue
                 document = document_of(template, body)
                 if isinstance(document, json.JSONDecodeError):
-                    yield Finding(body, f"the body of {dashboard.name} is not JSON: {document}")
+                    yield RuleFinding(body, f"the body of {dashboard.name} is not JSON: {document}")
                 for namespace, metric in sorted(set(_unknown(document))):
-                    yield Finding(body, f"{dashboard.name} shows {metric!r}, which {namespace} does not publish")
+                    yield RuleFinding(body, f"{dashboard.name} shows {metric!r}, which {namespace} does not publish")
 
 
 def _unknown(document: Any) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from builders.rules._alarms import metrics
 from builders.rules._metric_catalog import NAMESPACES
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 
 
@@ -33,7 +33,7 @@ class UnknownMetric(Rule):
         Properties: {Namespace: AWS/DMS, MetricName: CDCLatencyTarget}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for metric in metrics(template):
             known = NAMESPACES.get(metric.namespace)
             if known is None or not known.is_complete or metric.name.value in known.metrics:
@@ -41,4 +41,4 @@ class UnknownMetric(Rule):
             meant = difflib.get_close_matches(metric.name.value, known.metrics, n=1)
             hint = f": {meant[0]} is meant" if meant else ""
             message = f"{metric.namespace} has no metric {metric.name.value!r}{metric.name.source}{hint}"
-            yield Finding(metric.name, message)
+            yield RuleFinding(metric.name, message)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from builders.rules._alarms import Metric, metrics
 from builders.rules._metric_catalog import DMS_INSTANCE, DMS_TASK, NAMESPACES
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 
 _INSTANCE, _TASK = "ReplicationInstanceIdentifier", "ReplicationTaskIdentifier"
@@ -40,7 +40,7 @@ class WrongDimensions(Rule):
           Dimensions: [{Name: DBInstanceIdentifier, Value: payments}]
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for metric in metrics(template):
             known = NAMESPACES.get(metric.namespace)
             dimensions = metric.dimensions(template) if known else None
@@ -49,16 +49,16 @@ class WrongDimensions(Rule):
             for name, value in dimensions:
                 if name not in known.dimensions and template.possible(value):
                     allowed = ", ".join(sorted(known.dimensions))
-                    yield Finding(value, f"{metric.namespace} has no dimension {name!r}: it has {allowed}")
+                    yield RuleFinding(value, f"{metric.namespace} has no dimension {name!r}: it has {allowed}")
             if metric.namespace == "AWS/DMS":
                 yield from self._check_dms(metric, {name for name, _ in dimensions})
 
-    def _check_dms(self, metric: Metric, names: set[str]) -> Iterator[Finding]:
+    def _check_dms(self, metric: Metric, names: set[str]) -> Iterator[RuleFinding]:
         name = metric.name.value
         serverless = any(dimension.startswith("ReplicationConfig") for dimension in names)
         if serverless:
             return
         if name in DMS_TASK and name not in DMS_INSTANCE and not {_INSTANCE, _TASK} <= names:
-            yield Finding(metric.name, f"{name} is published by task: give {_INSTANCE} and {_TASK}")
+            yield RuleFinding(metric.name, f"{name} is published by task: give {_INSTANCE} and {_TASK}")
         if name in DMS_INSTANCE and name not in DMS_TASK and _TASK in names:
-            yield Finding(metric.name, f"{name} is published by instance: leave {_TASK} out")
+            yield RuleFinding(metric.name, f"{name} is published by instance: leave {_TASK} out")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from builders.rules._alarms import metrics
 from builders.rules._functions import function_of, reference_of
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Resource, Template
 from builders.rules._values import ABSENT, Value
 
@@ -49,7 +49,7 @@ class WrongTaskIdentifier(Rule):
             - {Name: ReplicationTaskIdentifier, Value: !Select [6, !Split [":", !Ref Task]]}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for metric in metrics(template):
             if metric.namespace != "AWS/DMS":
                 continue
@@ -57,7 +57,7 @@ class WrongTaskIdentifier(Rule):
                 problem = _problem(template, value) if name == "ReplicationTaskIdentifier" else None
                 if problem and template.possible(value):
                     wanted = 'use Select 6 of Split ":" of the task\'s ARN, or its ResourceIdentifier'
-                    yield Finding(value, f"{metric.alarm.name} asks for {problem}: {wanted}")
+                    yield RuleFinding(value, f"{metric.alarm.name} asks for {problem}: {wanted}")
 
 
 def _problem(template: Template, value: Value) -> str | None:

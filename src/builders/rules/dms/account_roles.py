@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from builders.intrinsics import DYNAMIC_REFERENCE
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Resource, Template
 from builders.rules._values import ABSENT
 
@@ -42,7 +42,7 @@ class RenamedAccountRole(Rule):
           ManagedPolicyArns: [!Sub "arn:${AWS::Partition}:iam::aws:policy/service-role/AmazonDMSVPCManagementRole"]
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for role in template.resources("AWS::IAM::Role"):
             wanted = account_role(template, role)
             for name in template.branches(role, "RoleName") if wanted else []:
@@ -50,7 +50,7 @@ class RenamedAccountRole(Rule):
                 known = any(isinstance(piece, str) or piece is ABSENT for piece in pieces)
                 known = known and DYNAMIC_REFERENCE not in str(name.value)
                 if known and pieces != [wanted] and template.possible(name):
-                    yield Finding(name, f"DMS looks for this role as {wanted}: name {role.name} exactly so")
+                    yield RuleFinding(name, f"DMS looks for this role as {wanted}: name {role.name} exactly so")
 
 
 def account_role(template: Template, role: Resource) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 from builders.rules.dms.account_roles import ROLES
 
@@ -39,12 +39,12 @@ class AccountRolePerStack(Rule):
         Properties: {RoleName: dms-vpc-role}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for role in template.resources("AWS::IAM::Role"):
             for name in template.constants(role, "RoleName"):
                 if name.value not in ROLES.values() or name.parameter or not template.possible(name):
                     continue
                 if "Condition" not in role.body:
-                    yield Finding(name, f"{role.name} exists once an account: make it under a condition")
+                    yield RuleFinding(name, f"{role.name} exists once an account: make it under a condition")
                 if role.body.get("DeletionPolicy") not in ("Retain", "RetainExceptOnCreate"):
-                    yield Finding(name, f"{role.name} serves all stacks of the account: retain it on delete")
+                    yield RuleFinding(name, f"{role.name} serves all stacks of the account: retain it on delete")

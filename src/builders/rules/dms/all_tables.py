@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from builders.rules._json_text import document_of
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 
 
@@ -35,7 +35,7 @@ class AllTables(Rule):
               "object-locator": {"schema-name": "payments", "table-name": "%"}}]}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for task in template.resources("AWS::DMS::ReplicationTask"):
             for mappings in template.branches(task, "TableMappings"):
                 document = document_of(template, mappings)
@@ -46,4 +46,4 @@ class AllTables(Rule):
                 locators = [rule.get("object-locator") for rule in selections if rule.get("rule-type") == "selection"]
                 takes_all = any(isinstance(place, dict) and place.get("schema-name") == "%" for place in locators)
                 if takes_all and template.possible(mappings):
-                    yield Finding(mappings, f"TableMappings of {task.name} takes the schema %: name the schemas")
+                    yield RuleFinding(mappings, f"TableMappings of {task.name} takes the schema %: name the schemas")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from builders.rules._dms import is_postgresql
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Resource, Template
 from builders.rules._values import ABSENT
 
@@ -42,7 +42,7 @@ class BooleansAsText(Rule):
         Properties: {SourceEndpointArn: !Ref Source, TargetEndpointArn: !Ref Target}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for task in template.resources("AWS::DMS::ReplicationTask"):
             sides = [
                 template.target(value.value)
@@ -54,7 +54,9 @@ class BooleansAsText(Rule):
                 for endpoint in endpoints:
                     yield from self._check_endpoint(template, endpoint)
 
-    def _check_endpoint(self, template: Template, endpoint: Resource) -> Iterator[Finding]:
+    def _check_endpoint(self, template: Template, endpoint: Resource) -> Iterator[RuleFinding]:
         for switch in template.constants(endpoint, "PostgreSqlSettings.MapBooleanAsBoolean"):
             if switch.value in (ABSENT, False, "false") and template.possible(switch):
-                yield Finding(switch, f"{endpoint.name} makes booleans text: set MapBooleanAsBoolean on both endpoints")
+                yield RuleFinding(
+                    switch, f"{endpoint.name} makes booleans text: set MapBooleanAsBoolean on both endpoints"
+                )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from builders.rules._dms import SETTINGS
 from builders.rules._policies import principals, trusts
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Resource, Template
 
 _REGIONAL = re.compile(r"dms\.[^.]+\.amazonaws\.com(\.cn)?")
@@ -44,7 +44,7 @@ class GlobalDmsPrincipal(Rule):
         Properties: {PostgreSqlSettings: {SecretsManagerSecretId: a, SecretsManagerAccessRoleArn: !GetAtt Role.Arn}}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for role in _secret_roles(template):
             named = [p for trust in trusts(template, role) for p in principals(template, trust, "Service")]
             texts = [_text(template, principal.value) for principal in named]
@@ -52,7 +52,7 @@ class GlobalDmsPrincipal(Rule):
                 continue
             for principal, text in zip(named, texts, strict=True):
                 if text == "dms.amazonaws.com" and template.possible(principal):
-                    yield Finding(principal, f"{role.name} reads secrets for DMS: trust dms.<region>.amazonaws.com")
+                    yield RuleFinding(principal, f"{role.name} reads secrets for DMS: trust dms.<region>.amazonaws.com")
 
 
 def _secret_roles(template: Template) -> list[Resource]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from builders.rules._dms import is_postgresql
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Resource, Template
 from builders.rules._values import ABSENT
 
@@ -34,12 +34,12 @@ class IdleSource(Rule):
           PostgreSqlSettings: {HeartbeatEnable: true}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for endpoint in template.resources("AWS::DMS::Endpoint"):
             if is_postgresql(template, endpoint, "source") and not _only_full_load(template, endpoint):
                 for switch in template.constants(endpoint, "PostgreSqlSettings.HeartbeatEnable"):
                     if switch.value in (ABSENT, False, "false") and template.possible(switch):
-                        yield Finding(switch, f"{endpoint.name} sends no heartbeat: set HeartbeatEnable to true")
+                        yield RuleFinding(switch, f"{endpoint.name} sends no heartbeat: set HeartbeatEnable to true")
 
 
 def _only_full_load(template: Template, endpoint: Resource) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 from builders.rules._values import ABSENT
 
@@ -29,8 +29,8 @@ class PublicReplicationInstance(Rule):
         Properties: {ReplicationInstanceClass: dms.t3.medium, PubliclyAccessible: false}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for instance in template.resources("AWS::DMS::ReplicationInstance"):
             for public in template.branches(instance, "PubliclyAccessible"):
                 if public.value in (ABSENT, True, "true") and template.possible(public):
-                    yield Finding(public, f"{instance.name} gets a public address: set PubliclyAccessible to false")
+                    yield RuleFinding(public, f"{instance.name} gets a public address: set PubliclyAccessible to false")

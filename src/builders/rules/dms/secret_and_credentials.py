@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from builders.rules._dms import secrets_of
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 from builders.rules._values import ABSENT
 
@@ -46,10 +46,10 @@ class SecretAndCredentials(Rule):
           PostgreSqlSettings: {SecretsManagerSecretId: !Ref SecretArn, SecretsManagerAccessRoleArn: !Ref RoleArn}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for endpoint in template.resources("AWS::DMS::Endpoint"):
             secrets = secrets_of(template, endpoint)
             for name in _CREDENTIALS:
                 for given in template.branches(endpoint, name):
                     if given.value is not ABSENT and any(template.possible(given, secret) for secret in secrets):
-                        yield Finding(given, f"{endpoint.name} reads a secret and gives {name} too: remove {name}")
+                        yield RuleFinding(given, f"{endpoint.name} reads a secret and gives {name} too: remove {name}")

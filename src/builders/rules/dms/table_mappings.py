@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from builders.rules._json_text import document_of
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 from builders.rules._values import ABSENT
 
@@ -39,13 +39,13 @@ class TableMappings(Rule):
               "object-locator": {"schema-name": "payments", "table-name": "%"}}]}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for task in template.resources("AWS::DMS::ReplicationTask"):
             for mappings in template.branches(task, "TableMappings"):
                 if mappings.value is ABSENT or not template.possible(mappings):
                     continue
                 for problem in _problems(document_of(template, mappings)):
-                    yield Finding(mappings, f"TableMappings of {task.name} {problem}")
+                    yield RuleFinding(mappings, f"TableMappings of {task.name} {problem}")
 
 
 def _problems(document: Any) -> Iterator[str]:

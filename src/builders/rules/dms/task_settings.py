@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from builders.rules._json_text import document_of
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 from builders.rules._values import ABSENT
 from builders.task_settings import ALLOWED, DEFAULTS, NOT_ON_CREATE
@@ -40,12 +40,12 @@ class TaskSettings(Rule):
           ReplicationTaskSettings: '{"FullLoadSettings": {"TargetTablePrepMode": "DO_NOTHING"}}'
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for task in template.resources("AWS::DMS::ReplicationTask"):
             for settings in template.branches(task, "ReplicationTaskSettings"):
                 if settings.value is not ABSENT and template.possible(settings):
                     for problem in _problems(document_of(template, settings)):
-                        yield Finding(settings, f"ReplicationTaskSettings of {task.name} {problem}")
+                        yield RuleFinding(settings, f"ReplicationTaskSettings of {task.name} {problem}")
 
 
 def _problems(document: Any) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from builders.rules._dms import TLS_MODES
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 from builders.rules._values import ABSENT
 
@@ -32,7 +32,7 @@ class UnencryptedEndpoint(Rule):
         Properties: {EndpointType: target, EngineName: postgres, SslMode: require}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for endpoint in template.resources("AWS::DMS::Endpoint"):
             engines = {str(value.value).lower() for value in template.constants(endpoint, "EngineName")}
             modes = TLS_MODES.get(engines.pop()) if len(engines) == 1 else None
@@ -41,4 +41,4 @@ class UnencryptedEndpoint(Rule):
                 continue
             for mode in template.constants(endpoint, "SslMode"):
                 if mode.value in (ABSENT, "none") and mode.parameter is None and template.possible(mode):
-                    yield Finding(mode, f"{endpoint.name} connects without TLS: set SslMode to {modes}")
+                    yield RuleFinding(mode, f"{endpoint.name} connects without TLS: set SslMode to {modes}")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from builders import service_limits
 from builders.rules._limits import refused_values
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 
 
@@ -33,7 +33,7 @@ class UnknownDmsChoice(Rule):
         Properties: {EndpointType: target, EngineName: postgres, SslMode: require}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for kind in service_limits.TYPES:
             if kind.startswith("AWS::DMS::"):
                 yield from refused_values(template, kind, "DMS")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from builders.rules._dms import is_postgresql
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 from builders.rules._values import ABSENT
 
@@ -35,7 +35,7 @@ class VerifyWithoutCertificate(Rule):
         Properties: {EndpointType: target, EngineName: postgres, SslMode: verify-full, CertificateArn: !Ref Authority}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for endpoint in template.resources("AWS::DMS::Endpoint"):
             if not is_postgresql(template, endpoint):
                 continue
@@ -43,4 +43,6 @@ class VerifyWithoutCertificate(Rule):
                 for certificate in template.branches(endpoint, "CertificateArn"):
                     verifies = mode.value in ("verify-ca", "verify-full")
                     if verifies and certificate.value is ABSENT and template.possible(mode, certificate):
-                        yield Finding(mode, f"{endpoint.name} has SslMode {mode.value} and no CertificateArn: add one")
+                        yield RuleFinding(
+                            mode, f"{endpoint.name} has SslMode {mode.value} and no CertificateArn: add one"
+                        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from builders.rules._environment import variables
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._secrets import SECRET_NAME, is_clear_secret
 from builders.rules._template import Template
 
@@ -34,11 +34,11 @@ class ClearEnvironment(Rule):
           Environment: {Variables: {DB_SECRET_ARN: !Ref SecretArn}}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for resource, name, value in variables(template):
             if not SECRET_NAME.search(name):
                 continue
             for constant in template.resolver.constants(value.value, value.path, value.when):
                 if is_clear_secret(constant.value) and template.possible(constant):
                     message = f"{resource.name} has {name} in clear{constant.source}"
-                    yield Finding(constant, f"{message}: pass the secret's ARN and read it at run time")
+                    yield RuleFinding(constant, f"{message}: pass the secret's ARN and read it at run time")

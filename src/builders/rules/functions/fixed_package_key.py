@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 from builders.rules._values import ABSENT
 
@@ -34,12 +34,12 @@ class FixedPackageKey(Rule):
           Code: {S3Bucket: packages, S3Key: rotation/3f786850e387550f.zip}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for function in template.resources("AWS::Lambda::Function"):
             for key in template.constants(function, "Code.S3Key"):
                 for version in template.branches(function, "Code.S3ObjectVersion"):
                     fixed = isinstance(key.value, str) and not _HASH_OR_VERSION.search(key.value)
                     if fixed and not key.parameter and version.value is ABSENT and template.possible(key, version):
-                        yield Finding(
+                        yield RuleFinding(
                             key, f"{function.name} keeps the key {key.value!r}: put the content's hash into it"
                         )

@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 
 _PROMISE = re.compile(r"(?i)\b(placeholder|not implemented|implement (?:this|me|here))\b")
@@ -45,7 +45,7 @@ class IdleSteps(Rule):
           Code: {ZipFile: "def handler(event, context):\\n    return event['RequestId']\\n"}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for function in template.resources("AWS::Lambda::Function"):
             for code in template.constants(function, "Code.ZipFile"):
                 text = code.value
@@ -54,9 +54,9 @@ class IdleSteps(Rule):
                 tree = _parsed(text)
                 promise = _promise_in(text, tree)
                 if promise:
-                    yield Finding(code, f"{function.name} has code that is not there yet: {promise!r}")
+                    yield RuleFinding(code, f"{function.name} has code that is not there yet: {promise!r}")
                 for idle in _idle_functions(tree) if tree else []:
-                    yield Finding(code, f"{function.name} has a function {idle} that does nothing")
+                    yield RuleFinding(code, f"{function.name} has a function {idle} that does nothing")
 
 
 def _parsed(text: str) -> ast.Module | None:

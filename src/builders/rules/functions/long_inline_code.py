@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 
 
@@ -35,7 +35,7 @@ class LongInlineCode(Rule):
           Code: {S3Bucket: packages, S3Key: !Ref PackageKey}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for function in template.resources("AWS::Lambda::Function"):
             for code in template.branches(function, "Code.ZipFile"):
                 text = "".join(
@@ -43,4 +43,6 @@ class LongInlineCode(Rule):
                 )
                 lines = text.count("\n") + 1
                 if lines > self.config["lines"] and template.possible(code):
-                    yield Finding(code, f"{function.name} has {lines} lines of code in a string: package a tested file")
+                    yield RuleFinding(
+                        code, f"{function.name} has {lines} lines of code in a string: package a tested file"
+                    )

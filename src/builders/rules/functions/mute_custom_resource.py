@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Resource, Template
 
 
@@ -39,7 +39,7 @@ class MuteCustomResource(Rule):
       Check: {Type: "Custom::Check", Properties: {ServiceToken: !GetAtt Function.Arn}}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         ways = [way.scenario for way in template.resources(*_WAYS) if _leads_out(template, way)]
         for custom in template.resources():
             if not custom.type.startswith(("Custom::", "AWS::CloudFormation::CustomResource")):
@@ -49,7 +49,7 @@ class MuteCustomResource(Rule):
                 if function is None or function.type != "AWS::Lambda::Function":
                     continue
                 if _is_in_own_vpc(template, function) and template.can_lack(ways, token, function.scenario):
-                    yield Finding(token, f"{function.name} cannot reach S3 to answer: give its VPC an S3 endpoint")
+                    yield RuleFinding(token, f"{function.name} cannot reach S3 to answer: give its VPC an S3 endpoint")
 
 
 _WAYS = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from builders.rules._environment import variables
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 from builders.rules._values import ABSENT
 
@@ -35,7 +35,7 @@ class ResolvedEnvironment(Rule):
           Environment: {Variables: {SECRET_ID: payments}}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         passwords = [
             (endpoint, "Password", value)
             for endpoint in template.resources("AWS::DMS::Endpoint")
@@ -46,4 +46,6 @@ class ResolvedEnvironment(Rule):
             pieces = template.resolver.pieces(value.value)
             text = "".join(piece for piece in pieces if isinstance(piece, str))
             if "{{resolve:secretsmanager:" in text and template.possible(value):
-                yield Finding(value, f"{resource.name} gets {name} in clear at deploy: pass the secret's ARN instead")
+                yield RuleFinding(
+                    value, f"{resource.name} gets {name} in clear at deploy: pass the secret's ARN instead"
+                )

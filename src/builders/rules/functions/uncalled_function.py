@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Resource, Template
 from builders.rules._values import ABSENT
 
@@ -40,7 +40,7 @@ class UncalledFunction(Rule):
           SourceArn: !GetAtt Daily.Arn
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         if template.cfn.transform_pre.get("Transform"):
             return  # a transform makes permissions that are not seen here
         permissions = template.resources("AWS::Lambda::Permission")
@@ -54,7 +54,7 @@ class UncalledFunction(Rule):
                     message = (
                         f"EventBridge may not call {function.name} for {rule.name}: add an AWS::Lambda::Permission"
                     )
-                    yield Finding(arn, message)
+                    yield RuleFinding(arn, message)
 
 
 def _lets_call(template: Template, permission: Resource, rule: Resource, function: Resource) -> bool:

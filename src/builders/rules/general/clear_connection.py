@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from builders.rules._accounts import texts
 from builders.rules._placeholders import placeholder_in
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._secrets import CONNECTION
 from builders.rules._template import Template
 
@@ -33,7 +33,7 @@ class ClearConnection(Rule):
           Environment: {Variables: {DATABASE: "postgresql://db.internal/payments"}}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         defaults = [
             (("Parameters", str(name), "Default"), parameter["Default"])
             for name, parameter in template.parameters.items()
@@ -42,4 +42,4 @@ class ClearConnection(Rule):
         for path, text in [*texts(template), *defaults]:
             found = CONNECTION.search(text) if "://" in text else None
             if found and placeholder_in(found["password"]) is None:
-                yield Finding(path, "a password stands in this connection string: keep it in Secrets Manager")
+                yield RuleFinding(path, "a password stands in this connection string: keep it in Secrets Manager")

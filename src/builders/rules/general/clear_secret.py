@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._secrets import REPORTED_BY_CFN_LINT, SECRET_NAME, is_clear_secret
 from builders.rules._template import Resource, Template, walk
 from builders.rules._values import Path
@@ -34,7 +34,7 @@ class ClearSecret(Rule):
         Properties: {MasterUsername: payments, ManageMasterUserPassword: true}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for resource in template.resources():
             for path, node in walk(resource.properties, ("Resources", resource.name, "Properties")):
                 if isinstance(node, dict) and "Variables" not in path:
@@ -42,10 +42,10 @@ class ClearSecret(Rule):
                         if isinstance(key, str) and SECRET_NAME.search(key):
                             yield from self._check_value(template, resource, (*path, key), node[key])
 
-    def _check_value(self, template: Template, resource: Resource, path: Path, node: object) -> Iterator[Finding]:
+    def _check_value(self, template: Template, resource: Resource, path: Path, node: object) -> Iterator[RuleFinding]:
         for value in template.resolver.constants(node, path, resource.scenario):
             known = value.path[-1] in REPORTED_BY_CFN_LINT and value.parameter is None and isinstance(node, str)
             if known or not is_clear_secret(value.value) or not template.possible(value):
                 continue
             message = f"{resource.name} has {path[-1]} in clear{value.source}"
-            yield Finding(value, f"{message}: let Secrets Manager generate it, or use a dynamic reference")
+            yield RuleFinding(value, f"{message}: let Secrets Manager generate it, or use a dynamic reference")

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from builders.intrinsics import DYNAMIC_REFERENCE
 from builders.rules._functions import Reference
 from builders.rules._names import name_properties
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 from builders.rules._values import ABSENT, UNKNOWN, Value
 
@@ -47,18 +47,18 @@ class FixedName(Rule):
       Topic: {Type: "AWS::SNS::Topic", Properties: {TopicName: !Sub "payments-${EnvironmentSuffix}"}}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for resource in template.resources():
             values = [value for name in name_properties(resource.type) for value in template.branches(resource, name)]
             for value in values:
                 if self._is_fixed(template, value) and template.possible(value):
-                    yield Finding(value, self._message(template, resource.name, value))
+                    yield RuleFinding(value, self._message(template, resource.name, value))
         for output, body in template.outputs.items():
             export = body.get("Export") if isinstance(body, dict) else None
             if isinstance(export, dict) and "Name" in export:
                 value = Value(export["Name"], ("Outputs", str(output), "Export", "Name"))
                 if self._is_fixed(template, value):
-                    yield Finding(value, self._message(template, f"the export of {output}", value))
+                    yield RuleFinding(value, self._message(template, f"the export of {output}", value))
 
     def _message(self, template: Template, owner: str, value: Value) -> str:
         suffix = self.config["suffix"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 from builders.template_bodies import LEAVING
 
@@ -35,7 +35,7 @@ class KeyDiesFirst(Rule):
         Properties: {KmsKeyId: !GetAtt Key.Arn, StorageEncrypted: true}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for resource in template.resources():
             if resource.body.get("DeletionPolicy") not in LEAVING:
                 continue
@@ -46,4 +46,4 @@ class KeyDiesFirst(Rule):
                         continue
                     if key.body.get("DeletionPolicy", "Delete") == "Delete":
                         where = ("Resources", key.name)
-                        yield Finding(where, f"{key.name} is deleted while {resource.name} is kept: retain the key")
+                        yield RuleFinding(where, f"{key.name} is deleted while {resource.name} is kept: retain the key")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from builders.rules._names import name_properties
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 from builders.rules._values import ABSENT
 
@@ -29,13 +29,13 @@ class LeftInTheWay(Rule):
       Logs: {Type: "AWS::Logs::LogGroup", DeletionPolicy: RetainExceptOnCreate, Properties: {LogGroupName: /payments}}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for resource in template.resources():
             if resource.body.get("DeletionPolicy") != "Retain":
                 continue
             for name in name_properties(resource.type):
                 if any(value.value is not ABSENT for value in template.branches(resource, name)):
-                    yield Finding(
+                    yield RuleFinding(
                         ("Resources", resource.name, "DeletionPolicy"),
                         f"a first deployment that fails leaves {resource.name} behind, and its {name} is then taken: "
                         "use RetainExceptOnCreate",

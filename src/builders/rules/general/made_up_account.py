@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from builders.rules._accounts import MADE_UP, account_ids
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 
 
@@ -40,7 +40,7 @@ class MadeUpAccount(Rule):
                 Condition: {StringEquals: {"sts:ExternalId": migration-dev}}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for path, account in account_ids(template):
             if account in MADE_UP:
-                yield Finding(path, f"{account} is an example's account id: use a pseudo parameter or a parameter")
+                yield RuleFinding(path, f"{account} is an example's account id: use a pseudo parameter or a parameter")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from builders import naming
 from builders.rules._functions import Reference
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Resource, Template, walk
 from builders.rules._values import ABSENT
 
@@ -60,14 +60,14 @@ class MissingOrder(Rule):
         Properties: {RouteTableId: !Ref Table, DestinationCidrBlock: 172.16.0.0/16, TransitGatewayId: !Ref Gateway}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for need in _needs(template):
             later, earlier = need.later, need.earlier
             if not template.possible(later.scenario, earlier.scenario) or earlier.name in template.upstream(later):
                 continue
             if later.name in template.upstream(earlier):
                 continue  # the other way round, which no DependsOn can mend
-            yield Finding(later.path, f"{later.name} {need.why}: add DependsOn: {earlier.name}")
+            yield RuleFinding(later.path, f"{later.name} {need.why}: add DependsOn: {earlier.name}")
 
 
 def _needs(template: Template) -> Iterator[Need]:

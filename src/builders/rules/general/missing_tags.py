@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from builders.rules._names import schema_of
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Resource, Template
 from builders.rules._values import ABSENT, UNKNOWN, Value
 
@@ -30,7 +30,7 @@ class MissingTags(Rule):
       Topic: {Type: "AWS::SNS::Topic", Properties: {Tags: [{Key: CostCenter, Value: payments}]}}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         wanted = set(self.config["keys"])
         for resource in template.resources() if wanted else []:
             tagged = _tag_property(resource)
@@ -38,7 +38,7 @@ class MissingTags(Rule):
                 given = _keys(template, tags)
                 missing = wanted - given if given is not None else set()
                 if missing and template.possible(tags):
-                    yield Finding(tags, f"{resource.name} lacks the tags {', '.join(sorted(missing))}")
+                    yield RuleFinding(tags, f"{resource.name} lacks the tags {', '.join(sorted(missing))}")
 
 
 def _tag_property(resource: Resource) -> str | None:

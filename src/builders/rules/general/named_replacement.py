@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from builders.rules._names import create_only, name_properties
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Resource, Template
 from builders.rules._values import ABSENT
 
@@ -32,7 +32,7 @@ class NamedReplacement(Rule):
       Topic: {Type: "AWS::SNS::Topic", Properties: {FifoTopic: !Ref FifoTopic}}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for resource in template.resources():
             names = set(name_properties(resource.type)) & set(resource.properties)
             if all(value.value is ABSENT for name in names for value in template.branches(resource, name)):
@@ -42,7 +42,7 @@ class NamedReplacement(Rule):
                 for parameter in self._choices(template, resource, other) - named:
                     where = ("Resources", resource.name, "Properties", other)
                     message = f"a new value of {parameter} would replace {resource.name}, whose name does not change"
-                    yield Finding(where, f"{message}: CloudFormation refuses that")
+                    yield RuleFinding(where, f"{message}: CloudFormation refuses that")
 
     def _choices(self, template: Template, resource: Resource, name: str) -> set[str]:
         """The parameters in a property that say how a thing is, not where it is."""

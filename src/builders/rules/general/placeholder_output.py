@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from builders.rules._placeholders import placeholder_in
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 
 
@@ -35,7 +35,7 @@ class PlaceholderOutput(Rule):
       DirectConnectVirtualInterfaceId: {Condition: HasInterface, Value: !Ref VirtualInterfaceId}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for name, output in template.outputs.items():
             if not isinstance(output, dict) or "Value" not in output:
                 continue
@@ -44,4 +44,4 @@ class PlaceholderOutput(Rule):
                 reason = placeholder_in(said) if said else None
                 if reason and template.possible(value):
                     message = f"output {name} answers {said!r}, {reason}"
-                    yield Finding(value, f"{message}: answer with a resource, or leave the output out")
+                    yield RuleFinding(value, f"{message}: answer with a resource, or leave the output out")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from builders.rules._functions import function_of
 from builders.rules._placeholders import placeholder_in
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Resource, Template
 from builders.rules._values import Path, Value
 
@@ -64,7 +64,7 @@ class PlaceholderValue(Rule):
         Properties: {EndpointType: source, EngineName: mysql, ServerName: !Ref SourceHost}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         if _has_own_macro(template):
             return  # what the macro makes of a text nobody knows
         for resource in template.resources():
@@ -72,7 +72,7 @@ class PlaceholderValue(Rule):
             for value in _leaves(template, root):
                 yield from self._check_leaf(template, resource, value)
 
-    def _check_leaf(self, template: Template, resource: Resource, value: Value) -> Iterator[Finding]:
+    def _check_leaf(self, template: Template, resource: Resource, value: Value) -> Iterator[RuleFinding]:
         name = _property(value.path)
         for constant in template.resolver.constants(value.value, value.path, value.when):
             if not isinstance(constant.value, str):
@@ -85,7 +85,7 @@ class PlaceholderValue(Rule):
             reason = placeholder_in(constant.value, is_identifier=is_identifier)
             if reason and template.possible(constant):
                 message = f"{resource.name} has {constant.value!r}{constant.source}, {reason}"
-                yield Finding(constant, f"{message}: take it from a parameter without a default")
+                yield RuleFinding(constant, f"{message}: take it from a parameter without a default")
 
 
 def _has_own_macro(template: Template) -> bool:

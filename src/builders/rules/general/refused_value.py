@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from builders import service_limits
 from builders.rules._limits import refused_values
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 
 
@@ -34,7 +34,7 @@ class RefusedValue(Rule):
           ContainerDefinitions: [{Name: app, Image: app, LogConfiguration: {LogDriver: awslogs}}]
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for kind in service_limits.TYPES:
             if not kind.startswith("AWS::DMS::"):  # E9304
                 yield from refused_values(template, kind, kind.split("::")[1])

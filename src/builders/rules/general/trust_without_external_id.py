@@ -8,7 +8,7 @@ from typing import Any
 from builders.policy_documents import as_list
 from builders.rules._functions import Reference
 from builders.rules._policies import principals, trusts
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template, walk
 
 _NARROWINGS = (
@@ -52,7 +52,7 @@ class TrustWithoutExternalId(Rule):
                 Condition: {StringEquals: {"sts:ExternalId": migration-dev}}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for role in template.resources("AWS::IAM::Role"):
             for statement in trusts(template, role):
                 actions = {str(each).lower() for each in as_list(statement.value.get("Action"))}
@@ -61,7 +61,7 @@ class TrustWithoutExternalId(Rule):
                 for principal in principals(template, statement, "AWS"):
                     if _is_another_account(template.resolver.pieces(principal.value)) and template.possible(principal):
                         message = f"{role.name} trusts another account without a condition: ask for sts:ExternalId"
-                        yield Finding(principal, message)
+                        yield RuleFinding(principal, message)
 
 
 _OF_NO_USE_ALONE = {"sts:setsourceidentity", "sts:tagsession"}

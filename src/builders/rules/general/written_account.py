@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from builders.rules._accounts import AWS_ACCOUNTS, MADE_UP, account_ids
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 
 
@@ -42,7 +42,7 @@ class WrittenAccount(Rule):
                 Resource: !Sub "arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:payments"
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for path, account in account_ids(template):
             if account not in MADE_UP and account not in AWS_ACCOUNTS:
-                yield Finding(path, f"account id {account} is written here: use AWS::AccountId or a parameter")
+                yield RuleFinding(path, f"account id {account} is written here: use AWS::AccountId or a parameter")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from builders.rules._accounts import ARN, texts
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 
 
@@ -29,7 +29,7 @@ class WrittenPartition(Rule):
         Properties: {ManagedPolicyArns: [!Sub "arn:${AWS::Partition}:iam::aws:policy/ReadOnlyAccess"]}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for path, text in texts(template):
             if "Fn::Sub" not in path and any(arn["partition"] == "aws" for arn in ARN.finditer(text)):
-                yield Finding(path, "partition aws is written here: use AWS::Partition")
+                yield RuleFinding(path, "partition aws is written here: use AWS::Partition")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from builders.rules._accounts import ARN, is_name, is_published, texts
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 from builders.rules._values import Path
 
@@ -53,7 +53,7 @@ class WrittenRegion(Rule):
                 Resource: !Sub "arn:${AWS::Partition}:sqs:${AWS::Region}:*:payments"
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         by_region = {
             name for name, condition in template.section("Conditions").items() if "AWS::Region" in repr(condition)
         }
@@ -61,7 +61,7 @@ class WrittenRegion(Rule):
             written = _regions_in(path, text)
             if written and not _is_one_of_several(template, path, text) and not _is_chosen(template, path, by_region):
                 for region in sorted(written):
-                    yield Finding(path, f"region {region} is written here: use AWS::Region or a parameter")
+                    yield RuleFinding(path, f"region {region} is written here: use AWS::Region or a parameter")
 
 
 def _regions_in(path: Path, text: str) -> set[str]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from builders import resource_ids, resource_types
 from builders.rules._functions import function_of, reference_of
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Resource, Template
 from builders.rules._values import Path, Value
 
@@ -45,7 +45,7 @@ class WrongReference(Rule):
         Properties: {RouteTableId: !Ref Table, DestinationCidrBlock: 172.16.0.0/16, TransitGatewayId: !Ref Gateway}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for resource in template.resources():
             root = Value(resource.properties, ("Resources", resource.name, "Properties"), resource.scenario)
             for name, value in _values(template, "", root):
@@ -66,7 +66,7 @@ def _values(template: Template, name: str, parent: Value) -> Iterator[tuple[str,
             yield name, value
 
 
-def _judged(template: Template, resource: Resource, name: str, value: Value) -> Iterator[Finding]:
+def _judged(template: Template, resource: Resource, name: str, value: Value) -> Iterator[RuleFinding]:
     taken = resource_ids.taken_by(resource.type, name)
     reference = reference_of(value.value) if taken and template.possible(value) else None
     if reference is None:
@@ -83,7 +83,7 @@ def _judged(template: Template, resource: Resource, name: str, value: Value) -> 
     if given is None or given in taken or not _is_left_to_us(resource.type, value.path, is_resource=target is not None):
         return
     wanted = " or ".join(resource_ids.described(kind) for kind in taken)
-    yield Finding(value, f"{name} takes {wanted}, and is given {resource_ids.described(given)}: {advice}")
+    yield RuleFinding(value, f"{name} takes {wanted}, and is given {resource_ids.described(given)}: {advice}")
 
 
 def _advice(target: Resource, taken: tuple[str, ...]) -> str:

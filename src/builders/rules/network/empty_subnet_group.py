@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._subnets import GROUPS
 from builders.rules._template import Template
 from builders.rules._values import ABSENT
@@ -34,11 +34,11 @@ class EmptySubnetGroup(Rule):
         Properties: {DBSubnetGroupDescription: payments, SubnetIds: !Ref SubnetIds}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for group in template.resources(*GROUPS):
             for value in template.constants(group, GROUPS[group.type]):
                 if value.value in ([], "") and template.possible(value):
-                    yield Finding(value, f"{group.name} has no subnets{value.source}: list two in different zones")
+                    yield RuleFinding(value, f"{group.name} has no subnets{value.source}: list two in different zones")
                 entries = list(template.items(value)) if isinstance(value.value, list) else []
                 if entries and all(entry.value is ABSENT for entry in entries) and template.possible(*entries):
-                    yield Finding(value, f"{group.name} has no subnets when its conditions take them away")
+                    yield RuleFinding(value, f"{group.name} has no subnets when its conditions take them away")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 from builders.rules._values import ABSENT
 
@@ -40,7 +40,7 @@ class OpenEgress(Rule):
             - {IpProtocol: tcp, FromPort: 1, ToPort: 1, CidrIp: 127.0.0.1/32, Description: none}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         apart = [
             group
             for rule in template.resources("AWS::EC2::SecurityGroupEgress")
@@ -50,4 +50,6 @@ class OpenEgress(Rule):
             rules = [each.when for each in apart if template.target(each.value) is group]
             for egress in template.branches(group, "SecurityGroupEgress"):
                 if (egress.value is ABSENT or egress.value == []) and template.can_lack(rules, egress):
-                    yield Finding(egress, f"{group.name} states no egress and so may reach everything: state a rule")
+                    yield RuleFinding(
+                        egress, f"{group.name} states no egress and so may reach everything: state a rule"
+                    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Resource, Template
 from builders.rules._values import ABSENT, UNKNOWN, Value
 from builders.service_limits import DEFAULT_ASN, LEGACY_ASNS, PRIVATE_ASNS
@@ -49,7 +49,7 @@ class RefusedAsn(Rule):
         Properties: {AmazonSideAsn: 4294967294}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for (kind, dotted), ranges in _RANGES.items():
             for resource in template.resources(kind):
                 for value in template.constants(resource, dotted):
@@ -59,11 +59,11 @@ class RefusedAsn(Rule):
                     if template.possible(value):
                         allowed = ", ".join(f"{low} to {high}" for low, high in ranges if low < high)
                         said = f"{resource.name} has {dotted.replace('.*', '')} {number}{value.source}"
-                        yield Finding(value, f"{said}: AWS takes {allowed}")
+                        yield RuleFinding(value, f"{said}: AWS takes {allowed}")
         for association in template.resources("AWS::DirectConnect::DirectConnectGatewayAssociation"):
             yield from self._equal(template, association)
 
-    def _equal(self, template: Template, association: Resource) -> Iterator[Finding]:
+    def _equal(self, template: Template, association: Resource) -> Iterator[RuleFinding]:
         transit = template.target(association.properties.get("AssociatedGatewayId"))
         direct = template.target(association.properties.get("DirectConnectGatewayId"))
         if transit is None or direct is None:
@@ -76,7 +76,7 @@ class RefusedAsn(Rule):
                 fixed = one.parameter is None and other.parameter is None
                 same = _number(one, DEFAULT_ASN) == _number(other, DEFAULT_ASN) is not None
                 if fixed and same and template.possible(one, other, association.scenario):
-                    yield Finding(
+                    yield RuleFinding(
                         association.path,
                         f"{association.name} associates {transit.name} and {direct.name}, which both have ASN "
                         f"{_number(one, DEFAULT_ASN)}: give them different ones",

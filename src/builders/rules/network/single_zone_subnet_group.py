@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from builders.rules._functions import Reference, function_of, reference_of
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._subnets import GROUPS, zone_of
 from builders.rules._template import Template
 from builders.rules._values import ABSENT, Value
@@ -38,25 +38,25 @@ class SingleZoneSubnetGroup(Rule):
         Properties: {DBSubnetGroupDescription: payments, SubnetIds: [!Ref SubnetA, !Ref SubnetB]}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for group in template.resources(*GROUPS):
             for value in template.constants(group, GROUPS[group.type]):
                 if isinstance(value.value, list) and value.value:
                     yield from self._check_list(template, group.name, value)
 
-    def _check_list(self, template: Template, group: str, value: Value) -> Iterator[Finding]:
+    def _check_list(self, template: Template, group: str, value: Value) -> Iterator[RuleFinding]:
         entries = list(template.items(value))
         conditional = any(entry.when != value.when for entry in entries)
         if conditional or not all(_is_one_subnet(template, entry) for entry in entries):
             return
         distinct = {repr(entry.value) for entry in entries}
         if len(distinct) == 1 and template.possible(value):
-            yield Finding(value, f"{group} lists a single subnet{value.source}: add one of another zone")
+            yield RuleFinding(value, f"{group} lists a single subnet{value.source}: add one of another zone")
             return
         subnets = [template.target(entry.value) for entry in entries]
         zones = {zone_of(template, subnet) if subnet else None for subnet in subnets}
         if len(zones) == 1 and zones != {None} and template.possible(value):
-            yield Finding(value, f"all subnets of {group} lie in one zone: spread them over two")
+            yield RuleFinding(value, f"all subnets of {group} lie in one zone: spread them over two")
 
 
 def _is_one_subnet(template: Template, entry: Value) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 
 _COPIES = (
@@ -42,11 +42,11 @@ class DeletedDatabase(Rule):
         Properties: {Engine: postgres}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for database in template.resources("AWS::RDS::DBInstance", "AWS::RDS::DBCluster"):
             if any(name in database.properties for name in _COPIES):
                 continue
             for policy in ("DeletionPolicy", "UpdateReplacePolicy"):
                 if database.body.get(policy) == "Delete":
                     where = ("Resources", database.name, policy)
-                    yield Finding(where, f"{database.name} takes its data along: set {policy} to Snapshot")
+                    yield RuleFinding(where, f"{database.name} takes its data along: set {policy} to Snapshot")

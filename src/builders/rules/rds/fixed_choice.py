@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 
 _TRUE = (True, "true", "True")
@@ -36,14 +36,16 @@ class FixedChoice(Rule):
         Properties: {MultiAZ: !Ref MultiAZ}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         databases = template.resources("AWS::RDS::DBInstance", "AWS::RDS::DBCluster")
         for resource in [*databases, *template.resources("AWS::DMS::ReplicationInstance")]:
             if resource.properties.get("MultiAZ") in _TRUE:
                 where = ("Resources", resource.name, "Properties", "MultiAZ")
-                yield Finding(where, f"{resource.name} is Multi-AZ everywhere: take it from a parameter")
+                yield RuleFinding(where, f"{resource.name} is Multi-AZ everywhere: take it from a parameter")
         for database in databases:
             days = database.properties.get("BackupRetentionPeriod")
             if isinstance(days, (int, str)) and str(days).isdecimal() and int(days) >= _LONG_DAYS:
                 where = ("Resources", database.name, "Properties", "BackupRetentionPeriod")
-                yield Finding(where, f"{database.name} keeps backups {days} days everywhere: take it from a parameter")
+                yield RuleFinding(
+                    where, f"{database.name} keeps backups {days} days everywhere: take it from a parameter"
+                )

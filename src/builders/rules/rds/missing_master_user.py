@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Resource, Template
 from builders.rules._values import ABSENT, Value
 
@@ -50,7 +50,7 @@ class MissingMasterUser(Rule):
           ManageMasterUserPassword: !If [HasSnapshot, !Ref "AWS::NoValue", true]
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for database in template.resources("AWS::RDS::DBInstance"):
             if any(name in database.properties for name in (*_RESTORED_FROM, *_RESTORED_FROM_TOO)):
                 continue
@@ -59,14 +59,16 @@ class MissingMasterUser(Rule):
             for snapshot in template.branches(database, "DBSnapshotIdentifier"):
                 yield from self._check_snapshot(template, database, snapshot)
 
-    def _check_snapshot(self, template: Template, database: Resource, snapshot: Value) -> Iterator[Finding]:
+    def _check_snapshot(self, template: Template, database: Resource, snapshot: Value) -> Iterator[RuleFinding]:
         parameter = template.parameter(snapshot.value)
         for value in template.resolver.constants(snapshot.value, snapshot.path, snapshot.when):
             if value.value not in ("", ABSENT) or (parameter and _is_guarded(template, parameter, snapshot)):
                 continue
             for user in template.branches(database, "MasterUsername"):
                 if user.value is ABSENT and template.possible(value, user):
-                    yield Finding(value, f"{database.name} has no snapshot{value.source} and then no MasterUsername")
+                    yield RuleFinding(
+                        value, f"{database.name} has no snapshot{value.source} and then no MasterUsername"
+                    )
 
 
 def _is_guarded(template: Template, parameter: str, snapshot: Value) -> bool:

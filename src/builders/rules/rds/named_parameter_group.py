@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from builders.intrinsics import DYNAMIC_REFERENCE
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Resource, Template
 from builders.rules._values import ABSENT, UNKNOWN, Value
 
@@ -44,13 +44,15 @@ class NamedParameterGroup(Rule):
         Properties: {DBParameterGroupName: !Sub "payments-${Family}", Family: !Ref Family, Description: payments}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for kind, name_property in _GROUPS.items():
             for group in template.resources(kind):
                 for name in template.branches(group, name_property):
                     problem = None if name.value is ABSENT else _problem(template, group, name)
                     if problem and template.possible(name):
-                        yield Finding(name, f"{group.name} {problem}: leave the name out, or put the family into it")
+                        yield RuleFinding(
+                            name, f"{group.name} {problem}: leave the name out, or put the family into it"
+                        )
 
 
 def _problem(template: Template, group: Resource, name: Value) -> str | None:

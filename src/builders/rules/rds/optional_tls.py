@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 from builders.rules._values import ABSENT
 
@@ -34,7 +34,7 @@ class OptionalTls(Rule):
         Properties: {Family: postgres17, Description: payments, Parameters: {rds.force_ssl: "1"}}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for group in template.resources(*_GROUPS):
             families = [_FAMILY.fullmatch(str(value.value)) for value in template.constants(group, "Family")]
             old = [family for family in families if family and int(family[1]) < _ON_BY_DEFAULT]
@@ -43,6 +43,6 @@ class OptionalTls(Rule):
                     if switch.parameter or not template.possible(switch):
                         continue
                     if str(switch.value).lower() in ("0", "off", "false"):
-                        yield Finding(switch, f"{group.name} lets clients connect in clear: set rds.force_ssl to 1")
+                        yield RuleFinding(switch, f"{group.name} lets clients connect in clear: set rds.force_ssl to 1")
                     elif switch.value is ABSENT and old:
-                        yield Finding(switch, f"{group.name} leaves rds.force_ssl at its default, off: set it to 1")
+                        yield RuleFinding(switch, f"{group.name} leaves rds.force_ssl at its default, off: set it to 1")

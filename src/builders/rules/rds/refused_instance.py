@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from builders.database_instances import CHECKS
 from builders.rules._limits import refused_together
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 
 _OF_CFN_LINT = ("BackupRetentionPeriod",)
@@ -37,7 +37,7 @@ class RefusedInstance(Rule):
         Properties: {PreferredBackupWindow: "03:00-03:30", PreferredMaintenanceWindow: "sun:04:00-sun:04:30"}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for kind, checks in CHECKS.items():
             for resource in template.resources(kind):
                 for check in checks:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 from builders.rules._values import ABSENT
 
@@ -33,11 +33,11 @@ class TwoMasterPasswords(Rule):
         Properties: {ManageMasterUserPassword: true, MasterUsername: payments}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for database in template.resources("AWS::RDS::DBInstance", "AWS::RDS::DBCluster"):
             managed = [v for v in template.constants(database, "ManageMasterUserPassword") if v.value in _TRUE]
             for password in template.branches(database, "MasterUserPassword"):
                 for switch in managed:
                     if password.value is not ABSENT and template.possible(password, switch):
                         message = f"{database.name} manages its master password and is given one: keep one of them"
-                        yield Finding(password, f"{message}{switch.source}")
+                        yield RuleFinding(password, f"{message}{switch.source}")

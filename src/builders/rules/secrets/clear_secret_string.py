@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._secrets import SECRET_NAME, is_clear_secret
 from builders.rules._template import Template
 
@@ -32,11 +32,11 @@ class ClearSecretString(Rule):
           GenerateSecretString: {SecretStringTemplate: '{"username": "payments"}', GenerateStringKey: password}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for secret in template.resources("AWS::SecretsManager::Secret"):
             for value in template.constants(secret, "SecretString"):
                 if isinstance(value.value, str) and _holds_secret(value.value) and template.possible(value):
-                    yield Finding(value, f"{secret.name} is spelled out{value.source}: use GenerateSecretString")
+                    yield RuleFinding(value, f"{secret.name} is spelled out{value.source}: use GenerateSecretString")
 
 
 def _holds_secret(text: str) -> bool:

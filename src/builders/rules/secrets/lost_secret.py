@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 from builders.template_bodies import LEAVING
 
@@ -36,7 +36,7 @@ class LostSecret(Rule):
         Properties: {SecretId: !Ref Password, TargetId: !Ref Database, TargetType: "AWS::RDS::DBInstance"}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for attachment in template.resources("AWS::SecretsManager::SecretTargetAttachment"):
             for secret_value in template.branches(attachment, "SecretId"):
                 for target_value in template.branches(attachment, "TargetId"):
@@ -47,6 +47,6 @@ class LostSecret(Rule):
                     lost = secret.body.get("DeletionPolicy", "Delete") == "Delete"
                     if kept and lost and template.possible(secret_value, target_value):
                         where = ("Resources", secret.name)
-                        yield Finding(
+                        yield RuleFinding(
                             where, f"{secret.name} is deleted while {database.name} is kept: retain the secret"
                         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 from builders.rules._values import ABSENT
 
@@ -35,7 +35,7 @@ class OpenPermission(Rule):
           SourceAccount: !Ref AWS::AccountId
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for permission in template.resources("AWS::Lambda::Permission"):
             sources = [value for name in _NARROWINGS for value in template.branches(permission, name)]
             narrowed = [value.when for value in sources if value.value is not ABSENT]
@@ -46,4 +46,4 @@ class OpenPermission(Rule):
                     message = (
                         f"{permission.name} lets all of {service} call the function: add SourceArn or SourceAccount"
                     )
-                    yield Finding(principal, message)
+                    yield RuleFinding(principal, message)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Resource, Template
 
 
@@ -44,17 +44,17 @@ class RacingRotation(Rule):
         Properties: {SecretId: !Ref Attachment, RotationRules: {AutomaticallyAfterDays: 30}}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for schedule in template.resources("AWS::SecretsManager::RotationSchedule"):
             before = template.upstream(schedule)
             for needed in _needed(template, schedule):
                 if needed.name not in before and template.possible(schedule.scenario, needed.scenario):
                     kind = needed.type.rpartition("::")[2]
                     message = f"{schedule.name} rotates before {kind} {needed.name} exists: add it to DependsOn"
-                    yield Finding(schedule.path, message)
+                    yield RuleFinding(schedule.path, message)
             for function in _uncallable(template, schedule):
                 message = f"Secrets Manager may not call {function} for {schedule.name}: add an AWS::Lambda::Permission"
-                yield Finding(schedule.path, message)
+                yield RuleFinding(schedule.path, message)
 
 
 def _needed(template: Template, schedule: Resource) -> list[Resource]:

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 
 from builders.rules._functions import reference_of
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 from builders.rules._values import ABSENT
 
@@ -36,7 +36,7 @@ class TwoAttachments(Rule):
         Properties: {SecretId: !Ref Secret, TargetId: payments, TargetType: "AWS::RDS::DBInstance"}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         attachments = template.resources("AWS::SecretsManager::SecretTargetAttachment")
         for first, second in itertools.combinations(attachments, 2):
             ones, others = (template.branches(each, "SecretId") for each in (first, second))
@@ -45,4 +45,6 @@ class TwoAttachments(Rule):
                 # The same expression, such as one import written twice, is the same secret, too.
                 same = one.value == other.value or (reference and reference == reference_of(other.value))
                 if one.value is not ABSENT and same and template.possible(one, other):
-                    yield Finding(other, f"{second.name} attaches the secret of {first.name} again, which is refused")
+                    yield RuleFinding(
+                        other, f"{second.name} attaches the secret of {first.name} again, which is refused"
+                    )

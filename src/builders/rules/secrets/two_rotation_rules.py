@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 from builders.rules._values import ABSENT
 
@@ -33,9 +33,9 @@ class TwoRotationRules(Rule):
           RotationRules: {ScheduleExpression: rate(30 days)}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for schedule in template.resources("AWS::SecretsManager::RotationSchedule"):
             for days in template.branches(schedule, "RotationRules.AutomaticallyAfterDays"):
                 for expression in template.branches(schedule, "RotationRules.ScheduleExpression"):
                     if ABSENT not in (days.value, expression.value) and template.possible(days, expression):
-                        yield Finding(expression, f"{schedule.name} gives days and an expression: keep one of them")
+                        yield RuleFinding(expression, f"{schedule.name} gives days and an expression: keep one of them")

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from builders.rules._functions import Reference
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 from builders.rules._values import Value
 
@@ -48,7 +48,7 @@ class UnfrozenSecret(Rule):
         Properties: {SecretId: !Ref Password, TargetId: payments, TargetType: "AWS::RDS::DBInstance"}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         attached = {
             target.name
             for attachment in template.resources("AWS::SecretsManager::SecretTargetAttachment")
@@ -62,7 +62,7 @@ class UnfrozenSecret(Rule):
                 changing = sorted(_changing(template, value))
                 if changing and template.possible(value):
                     message = f"a new value of {', '.join(changing)} would replace the password of {secret.name}"
-                    yield Finding(value, f"{message}: write the text out")
+                    yield RuleFinding(value, f"{message}: write the text out")
 
 
 def _changing(template: Template, generated: Value) -> set[str]:

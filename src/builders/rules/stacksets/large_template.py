@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from builders.naming import TEMPLATE_LIMIT_BYTES
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template
 
 
@@ -30,9 +30,9 @@ class LargeTemplate(Rule):
       Topic: {Type: "AWS::SNS::Topic"}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         filename = template.cfn.filename
         if self.config["enabled"] and isinstance(filename, str) and os.path.isfile(filename):
             size = os.path.getsize(filename)
             if size > self.config["bytes"]:
-                yield Finding((), f"the template has {size} bytes, and {self.config['bytes']} can be sent inline")
+                yield RuleFinding((), f"the template has {size} bytes, and {self.config['bytes']} can be sent inline")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from builders.rules._rule import Finding, Rule
+from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Template, walk
 
 
@@ -31,21 +31,21 @@ class RefusedByStackSets(Rule):
       Topic: {Type: "AWS::SNS::Topic"}
     """
 
-    def _findings(self, template: Template) -> Iterator[Finding]:
+    def _findings(self, template: Template) -> Iterator[RuleFinding]:
         if not self.config["enabled"]:
             return
         if template.cfn.transform_pre.get("Transform"):
-            yield Finding(
+            yield RuleFinding(
                 ("Transform",),
                 "service-managed stack sets take no transform with their default role: write out what it makes",
             )
         for resource in template.resources("AWS::CloudFormation::Stack"):
             where = ("Resources", resource.name, "Type")
-            yield Finding(
+            yield RuleFinding(
                 where, f"{resource.name} is a nested stack, which the default role of service-managed sets refuses"
             )
         for path, node in walk(template.section("Resources"), ("Resources",)):
             if isinstance(node, dict) and "Fn::Transform" in node:
-                yield Finding(
+                yield RuleFinding(
                     (*path, "Fn::Transform"), "service-managed stack sets take no macro with their default role"
                 )
