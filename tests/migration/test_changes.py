@@ -11,6 +11,7 @@ import pytest
 from builders.errors import MigrationError
 from builders.migration.changes import WHOLE_TABLE, Changes, compare, settle
 from builders.migration.databases import Database
+from builders.migration.mappings import Mappings
 from builders.migration.rows import Difference
 
 from .conftest import Pair
@@ -232,3 +233,33 @@ def test_a_table_that_only_one_side_has_is_named(sides: Sides, tables: Pair) -> 
         assert sides.compared() == ["payments.newer is missing in the target"]
     finally:
         sides.write("DROP TABLE payments.newer")
+
+
+def test_changes_of_a_table_that_no_task_carries_are_no_difference(sides: Sides) -> None:
+    """Its rows are in the source alone, and a cut-over need not wait for them."""
+    sides.write("INSERT INTO payments.ledger VALUES (1, 'x')")
+    locator = {"schema-name": "payments", "table-name": "ledger"}
+    everything, without = ({"rule-type": "selection", "rule-action": action, "object-locator": where}
+                           for action, where in (("include", {"schema-name": "payments", "table-name": "%"}),
+                                                 ("exclude", locator)))  # fmt: skip
+    changed = sides.changes.read()
+    assert len(compare(sides.source, sides.target, ["payments"], changed)) == 1
+    assert compare(sides.source, sides.target, ["payments"], changed, Mappings([everything, without])) == []
+
+
+def test_a_row_that_differs_is_not_forgotten_where_the_name_of_its_schema_has_a_dot(pair: Callable[..., Pair]) -> None:
+    both = pair()
+    with both.database("source") as source, both.database("target") as target:
+        both.administer("source", f"GRANT CREATE ON DATABASE {both.name} TO ferry_source")
+        for side in (source, target):
+            side.run('CREATE SCHEMA "pay.ments"')
+            side.run('CREATE TABLE "pay.ments"."led.ger" (id int PRIMARY KEY)')
+        changes = Changes(source, target, ["pay.ments"])
+        changes.begin()
+        try:
+            source.run('INSERT INTO "pay.ments"."led.ger" VALUES (1)')
+            settled = settle(changes, source, target, ["pay.ments"], lambda: None)
+            found = compare(source, target, ["pay.ments"], changes.read())
+        finally:
+            changes.drop()
+    assert [each.shown() for each in (*settled, *found)] == ['"pay.ments"."led.ger" (1) is missing in the target'] * 2

@@ -19,7 +19,7 @@ from builders.aws.errors import AccessDenied
 from builders.cloud.rds.on_premises import REPLICATION_USER
 from builders.errors import MigrationError
 from builders.migration import journal, slots, status
-from builders.migration.changes import SLOT
+from builders.migration.changes import SLOT, Changes
 from builders.migration.databases import Database, Side
 from builders.migration.journal import Journal
 from builders.migration.phase import DATABASE_SECRET
@@ -161,7 +161,9 @@ def overview(ready: Scene) -> status.Overview:
     return status.of_phase(phase, task, [])
 
 
-def test_the_target_keeps_no_log_for_a_fallback_beyond_the_last_verify(ready: Scene) -> None:
+def test_the_target_keeps_no_log_for_a_fallback_beyond_the_last_verify(
+    ready: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
     run(ready)
     write(ready, "target", "one")
 
@@ -175,6 +177,34 @@ def test_the_target_keeps_no_log_for_a_fallback_beyond_the_last_verify(ready: Sc
     with ready.pair.database("source") as source, ready.pair.database("target") as target:
         command.run(source, target, SCHEMAS, [], VerifyOptions(patience=5.0), command.VerifyRequest())
     assert unread() < kept
+    assert "for a later step:\n  not null payments.orders.note is in the target alone" in capsys.readouterr().out
+    write(ready, "target", "two")
+    assert run(ready, fall_back).open_side == "source"
+    assert tokens(ready, "source") == ["one", "two"]
+
+
+def test_where_the_slot_of_changes_is_lost_after_a_cutover_verify_makes_it_anew_and_a_fallback_skips_no_row(
+    ready: Scene,
+) -> None:
+    def compared() -> None:
+        with ready.pair.database("source") as source, ready.pair.database("target") as target:
+            options = VerifyOptions(patience=1.0)
+            command.run(source, target, SCHEMAS, [], options, command.VerifyRequest())
+
+    run(ready)
+    with ready.pair.database("target") as target:
+        Changes(target, target, SCHEMAS).drop()
+    amount = ("ALTER TABLE payments.lines DISABLE TRIGGER stackferry_fence; UPDATE payments.lines SET amount = {} "
+              "WHERE id = 7; ALTER TABLE payments.lines ENABLE ALWAYS TRIGGER stackferry_fence")  # fmt: skip
+    ready.pair.administer("source", amount.format(8))
+    with pytest.raises(MigrationError, match=r"slot .* of the target is missing.*run `migrate-database verify` again"):
+        run(ready, fall_back)
+    compared()
+    write(ready, "target", "one")
+    with pytest.raises(MigrationError, match=r"not the same on target and source: payments.lines differs.*ferry_f"):
+        run(ready, fall_back)
+    ready.pair.administer("source", amount.format(7))
+    compared()
     write(ready, "target", "two")
     assert run(ready, fall_back).open_side == "source"
     assert tokens(ready, "source") == ["one", "two"]
@@ -253,7 +283,7 @@ def test_rows_that_differ_are_named_and_the_source_is_given_back(ready: Scene) -
     with ready.pair.database("target") as target:
         await_row(target, "SELECT true FROM payments.lines WHERE amount = 5000")
         target.run("UPDATE payments.lines SET amount = 1 WHERE id = 5")
-    with pytest.raises(MigrationError, match=r"1 row differ.*payments\.lines.*is as it was before, and takes writes"):
+    with pytest.raises(MigrationError, match=r"not the same.*payments\.lines.*is as it was before, and takes writes"):
         run(ready)
     assert catalogs(ready) == before
     write(ready, "source")

@@ -17,10 +17,10 @@ from builders.errors import MigrationError, UsageError
 from builders.migration import databases, rows
 from builders.migration.changes import Changes
 from builders.migration.databases import Database
-from builders.migration.mappings import Mappings
+from builders.migration.mappings import EVERYTHING, Mappings
 from builders.migration.verify import comparing, running, verified
 from builders.migration.verify.comparing import TableProgress
-from builders.migration.verify.running import EVERYTHING, VerifyOptions, VerifyReport, verify
+from builders.migration.verify.running import VerifyOptions, VerifyReport, verify
 
 from .conftest import MASTER, Pair
 

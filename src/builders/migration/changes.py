@@ -24,6 +24,7 @@ from builders.logical_decoding import UNCHANGED, Change, Delete, Insert, Name, R
 from builders.migration import definitions
 from builders.migration.databases import Database
 from builders.migration.definitions import Table
+from builders.migration.mappings import EVERYTHING, Mappings
 from builders.migration.rows import Difference, Key, batches, between, digest, digests_of_keys, prepare, readable
 
 SLOT = "stackferry_changes"
@@ -130,6 +131,22 @@ class Changes:
         for statement in _MAKE:
             self._state.run(statement)
         self._state.run(f"DELETE FROM {SCHEMA}.changed WHERE side = %s", (self._side.side,))
+        self._make_slot()
+
+    def begin_again(self) -> Changed:
+        """Make a slot in place of one that is lost; return all tables, as which changed is not known.
+
+        They are kept first: whoever is killed in between leaves nothing out. Raises `MigrationError`.
+        """
+        everything = {(each.schema, each.name) for each in definitions.tables(self._side, self._schemas)}
+        for statement in _MAKE:
+            self._state.run(statement)
+        self._keep(_Keys(whole=everything))
+        self.drop()
+        self._make_slot()
+        return dict.fromkeys(everything, WHOLE_TABLE)
+
+    def _make_slot(self) -> None:
         for setting in ("SET lock_timeout = 0", f"SET statement_timeout = '{SLOT_SECONDS}s'"):
             self._side.run(setting)
         try:
@@ -237,38 +254,42 @@ class Changes:
 
 
 def compare(source: Database, target: Database, schemas: Sequence[str], changed: Changed,
-            left_out: Mapping[str, Collection[str]] | None = None) -> list[Difference]:  # fmt: skip
+            mappings: Mappings = EVERYTHING) -> list[Difference]:  # fmt: skip
     """Compare changed rows once, both sides side by side; writers that have not stopped make rows differ.
 
-    Raises `MigrationError`.
+    A table that no task carries is as its own rows are on each side. Raises `MigrationError`.
     """
     here, there = ({(table.schema, table.name): table for table in definitions.tables(side, schemas)}
                    for side in (source, target))  # fmt: skip
     differences: list[Difference] = []
     pairs: list[tuple[Table, Table]] = []
     for name in sorted(changed):
-        if name in here and name in there:
-            pairs.append((here[name], there[name]))
-        elif name in here or name in there:
-            differences.append(Difference(".".join(name), "missing" if name in here else "extra"))
+        one, other = here.get(name), there.get(name)
+        known = one or other
+        if known is None or not mappings.carries(known):
+            continue
+        if one and other:
+            pairs.append((one, other))
+        else:
+            differences.append(Difference(str(known), "missing" if one else "extra"))
     for side in (source, target):
         prepare(side)
-    with ThreadPoolExecutor(1) as other:
-        for rows in readable(source, target, pairs, left_out or {}):
+    with ThreadPoolExecutor(1) as pool:
+        for rows in readable(source, target, pairs, mappings.left_out(here.values())):
             keys = changed[rows.table.schema, rows.table.name]
             if keys is None or not rows.key:
-                promised = other.submit(digest, target, rows)
+                promised = pool.submit(digest, target, rows)
                 if digest(source, rows) != promised.result():
                     differences.append(Difference(str(rows.table), "differs"))
                 continue
-            expected = other.submit(digests_of_keys, target, rows, keys)
+            expected = pool.submit(digests_of_keys, target, rows, keys)
             found = between(str(rows.table), digests_of_keys(source, rows, keys), expected.result())
             differences += found.values()
     return sorted(differences, key=lambda each: (each.table, each.key or ()))
 
 
 def settle(changes: Changes, source: Database, target: Database, schemas: Sequence[str], arrived: Callable[[], None],
-           left_out: Mapping[str, Collection[str]] | None = None) -> list[Difference]:  # fmt: skip
+           mappings: Mappings = EVERYTHING) -> list[Difference]:  # fmt: skip
     """Compare what changed while writers go on, and forget what is the same: a cut-over then has little to compare.
 
     `arrived` returns when all that was committed before its call is in the target, as a marker shows. Without it a row
@@ -277,14 +298,13 @@ def settle(changes: Changes, source: Database, target: Database, schemas: Sequen
     """
     changed = changes.read()
     arrived()
-    found = compare(source, target, schemas, changed, left_out)
-    differing: dict[Name, set[Key | None]] = {}
+    found = compare(source, target, schemas, changed, mappings)
+    differing: dict[str, set[Key | None]] = {}
     for each in found:
-        schema, _, name = each.table.partition(".")
-        differing.setdefault((schema, name), set()).add(each.key)
+        differing.setdefault(each.table, set()).add(each.key)
     same: dict[Name, Set[Key] | None] = {}
     for table, keys in changed.items():
-        others = differing.get(table, set())
+        others = differing.get(definitions.shown(*table), set())
         if None not in others:
             same[table] = keys if keys is None else keys - others
     changes.forget(same)

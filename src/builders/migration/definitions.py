@@ -64,6 +64,11 @@ ORDER BY n.nspname, c.relname
 """
 
 
+def shown(*names: str) -> str:
+    """The name of a table as people write it; quoted where a dot within would make it that of another one, too."""
+    return ".".join(f'"{name}"' if "." in name else name for name in names)
+
+
 @dataclass(frozen=True)
 class Column:
     """A column. `large` is what DMS treats as a LOB; `identity` and `generated` are PostgreSQL's letters, or empty."""
@@ -93,7 +98,7 @@ class Table:
 
     def __str__(self) -> str:
         """Return the name as people write it."""
-        return f"{self.schema}.{self.name}"
+        return shown(self.schema, self.name)
 
     @property
     def sql(self) -> sql.Identifier:

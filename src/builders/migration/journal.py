@@ -164,6 +164,12 @@ def ended_by(runs: Sequence[Run]) -> Run | None:
     return made[-1] if made and made[-1].kind == "finish" and made[-1].is_over else None
 
 
+def has_way_back(runs: Sequence[Run]) -> bool:
+    """Return whether the last cut-over may be followed by a fall-back."""
+    begun = [run.first(run.kind, "begins") for run in runs if run.kind == "cutover"]
+    return bool(begun and begun[-1] and begun[-1].details.get("way_back") and not ended_by(runs))
+
+
 def must_be_over(target: Database) -> list[Run]:
     """Return the cut-overs, fall-backs and ends. Raises `MigrationError` where one is under way."""
     runs = [run for run in Journal(target).runs() if run.kind in ("cutover", "fallback", "finish")]

@@ -46,3 +46,6 @@ class Mappings:
             and pattern(rule["object-locator"].get("schema-name", "%")).fullmatch(table.schema)
             and pattern(rule["object-locator"].get("table-name", "%")).fullmatch(table.name)
         ]
+
+
+EVERYTHING = Mappings()

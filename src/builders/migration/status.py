@@ -176,7 +176,9 @@ def _slot_lines(found: Slots) -> Iterator[tuple[str, str]]:
             parts.append(f"{_size(slot.retained)} of log kept")
         if slot.behind is not None:
             parts.append(f"{_size(slot.behind)} behind")
-        if slot.is_lost:
+        if slot.is_lost and slot.name.startswith(SLOT):
+            parts.append("`migrate-database verify` makes a new one")
+        elif slot.is_lost:
             parts.append("load again with `migrate-database reload`" if found.side == "source" else "no fall-back")
         elif slot.name.startswith(SLOT) and found.side == "target":
             parts.append("`migrate-database verify` reads it")

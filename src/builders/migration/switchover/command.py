@@ -63,10 +63,9 @@ def parties_of(phase: Phase, asked: SwitchoverRequest) -> Iterator[Parties]:
     users = sorted(phase.users)
     room = Room(phase.session, phase.outputs.get(INSTANCE, ""))
     with phase.source() as source, phase.target() as target:
-        left_out = Mappings(rules).left_out(definitions.tables(source, phase.schemas))
         yield Parties(
             source, target, phase.schemas, phase.task, phase.fallback_task, {"source": users, "target": users},
-            phase.caller, watch, progress.say, left_out, phase.fallback_reader, phase.fallback_writer,
+            phase.caller, watch, progress.say, Mappings(rules), phase.fallback_reader, phase.fallback_writer,
             [Precondition("check finds nothing that nobody accepted", _Findings(phase), _CUTOVER),
              Precondition("no definition has changed since verify", changed_definitions, _CUTOVER),
              Precondition("what start builds after the load is built", _unbuilt, _CUTOVER),
@@ -76,7 +75,8 @@ def parties_of(phase: Phase, asked: SwitchoverRequest) -> Iterator[Parties]:
 
 def changed_definitions(context: Context) -> list[str]:
     """Name definitions that differ now: what verify found says nothing of a policy or a trigger that came since."""
-    found = structure.compare(context.source, context.target, context.schemas, context.left_out)
+    left_out = context.mappings.left_out(definitions.tables(context.source, context.schemas))
+    found = structure.compare(context.source, context.target, context.schemas, left_out)
     differing = [str(each) for each in found if each.state == "differs"]
     return [f"{name_list(differing, 3)}: run `migrate-database schema`, then `verify` again"] if differing else []
 

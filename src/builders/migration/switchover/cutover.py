@@ -180,7 +180,7 @@ def settle(context: Context, _details: Details) -> None:
     """Compare beforehand, so that little is left to compare while the application is kept out."""
     differences = changes.settle(
         Changes(context.origin, context.target, context.schemas), context.source, context.target, context.schemas,
-        lambda: _await_marker(context), context.left_out,
+        lambda: _await_marker(context), context.mappings,
     )  # fmt: skip
     if differences:
         context.say(f"{counted_noun(len(differences), 'row')} changed meanwhile, and will be compared again")
@@ -233,12 +233,18 @@ def wait_for_stop(context: Context, _details: Details) -> None:
 def compare(context: Context, _details: Details) -> Details:
     """Compare each row that changed since the last comparison; both sides stand still. Raises `MigrationError`."""
     changed = Changes(context.origin, context.target, context.schemas).read()
-    found = changes.compare(context.source, context.target, context.schemas, changed, context.left_out)
+    found = changes.compare(context.source, context.target, context.schemas, changed, context.mappings)
     if found:
-        named = ", ".join(map(str, found[:3]))
+        named = ", ".join(each.shown() for each in found[:3])
+        shown = f"{named}, {counted_noun(len(found), 'row')} in all"
+        if context.kind == "cutover":
+            raise MigrationError(
+                f"not the same on source and target: {shown}; run `migrate-database verify` for all of them, and "
+                "`verify --repair` to write what is right"
+            )
         raise MigrationError(
-            f"{counted_noun(len(found), 'row')} differ between source and target: {named}; run `migrate-database "
-            "verify` for all of them, and `verify --repair` to write what is right"
+            f"not the same on target and source: {shown}; run `migrate-database verify` for all of them, and write "
+            f"what is right in the source as {context.writer or 'the user of the way back'}"
         )
     return {"tables": len(changed), "rows": sum(len(keys) for keys in changed.values() if keys is not None)}
 

@@ -6,14 +6,15 @@ grows old.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from builders.errors import MigrationError
 from builders.migration import journal
 from builders.migration.databases import Database, Side
 from builders.migration.journal import OPEN, Journal, Kind, Run
+from builders.migration.mappings import EVERYTHING, Mappings
 from builders.migration.switchover import cutover, fallback, finish, preconditions
 from builders.migration.switchover.preconditions import Precondition
 from builders.migration.switchover.steps import Context, Say, Step, carry_out, undo
@@ -35,7 +36,7 @@ class Parties:
     caller: str
     watch: Watch
     say: Say
-    left_out: Mapping[str, Collection[str]] = field(default_factory=dict)
+    mappings: Mappings = EVERYTHING
     reader: Callable[[], tuple[str, str]] | None = None
     writer: str = ""
     others: Sequence[Precondition] = ()
@@ -144,7 +145,7 @@ def _as_begun(current: Run, options: SwitchoverOptions) -> SwitchoverOptions:
 def _context(kind: Kind, parties: Parties, options: SwitchoverOptions, book: Journal, name: str) -> Context:
     return Context(
         kind, parties.source, parties.target, parties.schemas, parties.forward, parties.back, parties.users, book,
-        name, options.keep_reads, parties.watch, parties.say, parties.left_out, parties.reader, parties.writer,
+        name, options.keep_reads, parties.watch, parties.say, parties.mappings, parties.reader, parties.writer,
     )  # fmt: skip
 
 

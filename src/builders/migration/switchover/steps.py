@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from builders.errors import MigrationError, StackferryError
 from builders.migration.databases import Database, Side
 from builders.migration.journal import OPEN, Details, Entry, Journal, Kind, Run
+from builders.migration.mappings import EVERYTHING, Mappings
 from builders.migration.switchover.fence import Fence, Record
 from builders.migration.task.client import Replication
 from builders.migration.task.running import Watch
@@ -43,8 +44,8 @@ class Context:
     keep_reads: bool
     watch: Watch
     say: Say
-    left_out: Mapping[str, Collection[str]] = field(default_factory=dict)
-    """{table: columns that no task carries}."""
+    mappings: Mappings = EVERYTHING
+    """The tables and columns that the tasks carry."""
     reader: Callable[[], tuple[str, str]] | None = None
     """Name and password by which the way back reads the target, from its secret."""
     writer: str = ""

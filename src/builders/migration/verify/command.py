@@ -9,8 +9,8 @@ from typing import Any
 
 from builders import progress
 from builders.errors import MigrationError, UsageError
-from builders.migration import journal
-from builders.migration.changes import Changes
+from builders.migration import definitions, journal
+from builders.migration.changes import Changed, Changes
 from builders.migration.databases import Database
 from builders.migration.mappings import Mappings
 from builders.migration.rows import Difference
@@ -44,8 +44,10 @@ def run(
     """
     if not schemas:
         raise UsageError("the task's table mapping names no schema to compare")
+    unknown: Changed = {}
     with journal.locked(target):
-        if journal.open_side(journal.Journal(target).runs()) == "source":
+        runs = journal.Journal(target).runs()
+        if journal.open_side(runs) == "source":
             journal.must_serve_source(target)  # no cut-over is under way
         elif asked.repair:
             raise MigrationError(
@@ -54,21 +56,35 @@ def run(
             )
         else:
             options = dataclasses.replace(options, keeps_changes=False)
-            _read_changes(target, schemas)
+            if journal.has_way_back(runs):
+                unknown = _read_changes(target, schemas)
         with showing.progress_of_verify() as show:
             report = verify(source, target, schemas, Mappings(rules), options, show, progress.say)
+        if unknown:
+            clean = {table.name for table in report.tables if table.is_clean}
+            same = {name: rows for name, rows in unknown.items() if definitions.shown(*name) in clean}
+            Changes(target, target, schemas).forget(same)
         if asked.repair and (named := showing.confirm_repair(report, yes=asked.yes)):
             report = _repaired(source, target, report, named)
     showing.result(report, as_json=asked.as_json, hide_keys=asked.hide_keys)
     return report.is_clean
 
 
-def _read_changes(target: Database, schemas: Sequence[str]) -> None:
-    """Keep the keys of what changed in the target since the cut-over, so that its log need not be kept for them."""
+def _read_changes(target: Database, schemas: Sequence[str]) -> Changed:
+    """Keep the keys of what changed in the target since the cut-over, so that its log need not be kept for them.
+
+    Return the tables of which it is not known, since the slot that would tell it is lost; there is a new one.
+    """
     changes = Changes(target, target, schemas)
     held = changes.held()
-    if held is not None and not held.is_lost:
-        progress.say(f"{changes.collect():,} changes since the cut-over are noted for a fall-back")
+    if held is None or held.is_lost:
+        progress.say(
+            f"the slot {changes.slot} of the target is lost, and what changed before is not known: there is a new one, "
+            "and a fall-back compares the tables whole that are not the same now"
+        )
+        return changes.begin_again()
+    progress.say(f"{changes.collect():,} changes since the cut-over are noted for a fall-back")
+    return {}
 
 
 def _repaired(source: Database, target: Database, report: VerifyReport, named: Sequence[Difference]) -> VerifyReport:

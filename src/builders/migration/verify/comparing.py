@@ -169,7 +169,7 @@ class Comparison:
         return self._layout() == layout
 
     def _layout(self) -> tuple[int, ...]:
-        """Buckets and files by which the table is read: as it was begun, whatever the planner thinks of its size since."""
+        """Buckets and files by which the table is read: as it was begun, whatever the planner has counted since."""
         if self.progress.layout:
             buckets = self.progress.layout[0]
         else:

@@ -24,7 +24,7 @@ from builders.migration import definitions
 from builders.migration.changes import Changes
 from builders.migration.databases import Database
 from builders.migration.definitions import Table
-from builders.migration.mappings import Mappings
+from builders.migration.mappings import EVERYTHING, Mappings
 from builders.migration.rows import Difference, Digest, Rows, prepare, readable, was_altered
 from builders.migration.verify import structure
 from builders.migration.verify.again import RecheckedRows, look_again
@@ -166,7 +166,7 @@ class Silent:
 
 
 SILENT = Silent()
-EVERYTHING, DEFAULTS = Mappings(), VerifyOptions()
+DEFAULTS = VerifyOptions()
 
 
 def verify(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from builders.migration.databases import Database
@@ -161,9 +161,10 @@ SELECT r.rolname::text FROM pg_roles r WHERE r.rolname = current_user OR r.rolre
              AND 'session_replication_role=replica' = ANY (s.setconfig))
 """
 
-# What `schema` remembers to make later (stackferry_state.definitions), by the names that definitions have here.
+# What a side gets later (stackferry_state.definitions), by the names that definitions have here: the target by the
+# cut-over, and the source after it by a fall-back.
 _KEPT = """
-SELECT object FROM stackferry_state.definitions WHERE side = 'target' AND done IS NULL AND moment <> 'left_out'
+SELECT object FROM stackferry_state.definitions WHERE side = %s AND done IS NULL AND moment <> 'left_out'
 """
 
 # A partition and a child have constraints, triggers and properties of columns by what is kept of their ancestors.
@@ -287,6 +288,8 @@ class _Waiting:
     large: frozenset[str]
     keys: frozenset[str]
     kept: frozenset[str] | None
+    softened: frozenset[str]
+    """Names of what was taken off the source for the way back."""
     ancestors: Mapping[str, Sequence[str]]
 
     def has(self, name: str) -> bool:
@@ -306,8 +309,12 @@ def _waiting(source: Database, target: Database, schemas: Sequence[str]) -> _Wai
     parameters = {"schemas": list(schemas)}
     large, keys = (frozenset(name for (name,) in source.run(query, parameters)) for query in (_LARGE, _LATE_KEYS))
     is_there = target.value("SELECT to_regclass('stackferry_state.definitions')") is not None
-    kept = frozenset(str(name) for (name,) in target.run(_KEPT)) if is_there else None
-    return _Waiting(large, keys, kept, dict(source.run(_ANCESTORS, parameters)))
+    kept, softened = None, frozenset[str]()
+    if is_there:
+        kept, softened = (
+            frozenset(str(name) for (name,) in target.run(_KEPT, (side,))) for side in ("target", "source")
+        )
+    return _Waiting(large, keys, kept, softened, dict(source.run(_ANCESTORS, parameters)))
 
 
 def _state(kind: str, name: str, here: Objects, there: Objects, waiting: _Waiting,
@@ -318,11 +325,14 @@ def _state(kind: str, name: str, here: Objects, there: Objects, waiting: _Waitin
         return "noted"
     if kind == "extension" and (one is None or other is not None):
         return "noted"  # each server has the versions that it is shipped with
-    return "waits" if one is not None and _waits(kind, name, one, other, waiting) else "differs"
+    if one is not None and _waits(kind, name, one, other, waiting):
+        return "waits"
+    of_source = replace(waiting, kept=waiting.softened)
+    return "waits" if other is not None and _waits(kind, name, other, one, of_source) else "differs"
 
 
 def _waits(kind: str, name: str, one: str, other: str | None, waiting: _Waiting) -> bool:
-    """Return whether the target lacks a definition on purpose until a later moment."""
+    """Return whether a side lacks on purpose what the other has, until a later moment."""
     if kind == "validation" and (one, other) != ("validated", "not validated"):
         return False
     if kind not in ("validation", "identity") and other is not None:
