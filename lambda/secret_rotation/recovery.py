@@ -30,17 +30,17 @@ def recover(tools: Tools) -> None:
         raise ValueMissing(f"the secret has no {CURRENT} value: there is nothing to go back to")
     wanted = Credentials.parse(current_text)
     for version in [current, *(other for other in versions if other != current)]:
-        if _recovered_with(tools, version, current, wanted, current_text):
+        if _recovered_with(tools, version, current, wanted):
             return
     raise LockedOut(f"none of the {len(versions)} versions that are still kept logs in; {WAY_BACK}")
 
 
-def _recovered_with(tools: Tools, version: Version, current: Version, wanted: Credentials, current_text: str) -> bool:
+def _recovered_with(tools: Tools, version: Version, current: Version, wanted: Credentials) -> bool:
     def still_current() -> None:
         if not tools.store.stages().is_current(current.identifier):
             raise VersionNotStaged(f"version {current.identifier} lost {CURRENT} meanwhile: nothing was changed")
 
-    credentials = _usable(tools, version, wanted, current_text)
+    credentials = _usable(tools, version, wanted)
     if credentials is None:
         return False
     try:
@@ -57,15 +57,13 @@ def _recovered_with(tools: Tools, version: Version, current: Version, wanted: Cr
     return True
 
 
-def _usable(tools: Tools, version: Version, wanted: Credentials, current_text: str) -> Credentials | None:
-    """The version's credentials when they are for the same login; an old version of another kind is passed over."""
+def _usable(tools: Tools, version: Version, wanted: Credentials) -> Credentials | None:
+    """The login with the version's password; a version of another user or kind is passed over."""
     text = tools.store.value(version.identifier)
     if text is None:
         return None
     try:
-        credentials = Credentials.parse(text, inherited=current_text)
-        credentials.require_same_login(wanted)
+        return wanted.with_password_of(text)
     except FunctionError as error:
         log.warning("recover: version %s is passed over (%s)", version.identifier, type(error).__name__)
         return None
-    return credentials

@@ -55,8 +55,7 @@ def set_secret(tools: Tools, token: str) -> None:
     if stages.is_current(token):
         log.info("version %s is current already: the password is not touched", token)
         return
-    current_text = _current_text(tools, stages)
-    current = Credentials.parse(current_text)
+    current = Credentials.parse(_current_text(tools, stages))
     pending = _pending(tools, token, current)
 
     def change(session: Session) -> None:
@@ -68,7 +67,7 @@ def set_secret(tools: Tools, token: str) -> None:
 
     if _with_login(tools, current, change) or _with_login(tools, pending, leave):
         return
-    previous = _previous(tools, stages, current_text)
+    previous = _previous(tools, stages, current)
     if previous and _with_login(tools, previous, change):
         log.warning("%s did not log in, %s did: the password is now that of %s", CURRENT, PREVIOUS, PENDING)
         return
@@ -128,15 +127,14 @@ def _pending(tools: Tools, token: str, current: Credentials) -> Credentials:
     return _agreeing(text, current)
 
 
-def _previous(tools: Tools, stages: Stages, current_text: str) -> Credentials | None:
-    """The previous version; what it lacks comes from the current one, as before SecretTargetAttachment added hosts."""
+def _previous(tools: Tools, stages: Stages, current: Credentials) -> Credentials | None:
     version = stages.version_at(PREVIOUS)
     text = tools.store.value(version) if version else None
-    return None if text is None else _agreeing(text, Credentials.parse(current_text), inherited=current_text)
+    return None if text is None else current.with_password_of(text)
 
 
-def _agreeing(text: str, current: Credentials, inherited: str = "{}") -> Credentials:
-    credentials = Credentials.parse(text, inherited)
+def _agreeing(text: str, current: Credentials) -> Credentials:
+    credentials = Credentials.parse(text)
     credentials.require_same_login(current)
     return credentials
 

@@ -6,7 +6,7 @@ import json
 import re
 import secrets
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from function_errors import IdentityChanged, SecretInvalid
@@ -46,12 +46,9 @@ class Credentials:
         return text
 
     @classmethod
-    def parse(cls, text: str, inherited: str = "{}") -> Credentials:
-        """Read a secret's text; fields that it lacks may come from the text of another version.
-
-        Raises SecretInvalid. Port and database default to PostgreSQL's own: 5432 and postgres.
-        """
-        fields = {**_object(inherited), **_object(text)}
+    def parse(cls, text: str) -> Credentials:
+        """Read a secret's text. Raises SecretInvalid. Without port and database they are 5432 and postgres."""
+        fields = _object(text)
         engine = fields.get("engine", "postgres")
         if engine not in _ENGINES:
             raise SecretInvalid(f"the secret's engine is not one that this function knows: {', '.join(_ENGINES)}")
@@ -74,6 +71,16 @@ class Credentials:
                     f"the versions of the secret disagree on {field}; "
                     'they must be equal: see "A pending version that can never finish" in docs/rotation.md'
                 )
+
+    def with_password_of(self, text: str) -> Credentials:
+        """Return this login with the password of an older version, which may name the place that the database had.
+
+        Raises SecretInvalid, or IdentityChanged for the password of another user.
+        """
+        fields = _object(text)
+        older = replace(self, username=_text(fields, "username"), password=_text(fields, "password"))
+        older.require_same_login(self)
+        return older
 
 
 def field(text: str, name: str) -> Any:

@@ -258,6 +258,43 @@ def test_recover_makes_current_log_in_again_after_a_restore_to_two_rotations_bac
     assert trial.labels_that_log_in() == ["AWSCURRENT"]
 
 
+def with_another_database(trial: Trial, **changes: str) -> None:
+    """AWSCURRENT as a deployment writes it after the database has moved: older versions name the place that it had."""
+    text = json.dumps({**trial.fields("AWSCURRENT"), "dbname": "template1", **changes})
+    trial.rig.secrets_manager.client.put_secret_value(SecretId=trial.arn, SecretString=text)
+
+
+def test_recover_finds_the_password_in_a_version_from_before_the_database_moved(trial: Trial) -> None:
+    for _ in range(2):
+        trial.rotate(trial.begin())
+    with_another_database(trial)
+    trial.rig.server.set_password(trial.username, "first-password")
+    assert trial.by_hand("recover").error is None
+    assert trial.labels_that_log_in() == ["AWSCURRENT", "AWSPREVIOUS"]
+
+
+def test_recover_takes_a_pending_password_that_is_in_force_and_can_never_become_current(trial: Trial) -> None:
+    token = trial.begin()
+    assert [trial.step(step, token).error for step in ("createSecret", "setSecret")] == [None, None]
+    with_another_database(trial)
+    assert trial.step("finishSecret", token).error == "IdentityChanged"
+    assert trial.by_hand("recover").error is None
+    assert trial.labels_that_log_in() == ["AWSCURRENT", "AWSPREVIOUS"]
+
+
+def test_the_previous_password_is_tried_where_the_current_version_names_the_database(trial: Trial) -> None:
+    with_another_database(trial, password="of nobody")
+    assert [outcome.error for outcome in trial.rotate(trial.begin())] == [None] * 4
+    assert trial.labels_that_log_in() == ["AWSCURRENT"]
+
+
+def test_no_password_of_another_user_is_tried(trial: Trial) -> None:
+    with_another_database(trial, password="of nobody", username="somebody")
+    assert trial.by_hand("recover").error == "LockedOut"
+    token = trial.begin()
+    assert [trial.step(step, token).error for step in ("createSecret", "setSecret")] == [None, "IdentityChanged"]
+
+
 def test_recover_leaves_a_password_alone_that_logs_in(trial: Trial) -> None:
     before = trial.rig.server.stored_verifier(trial.username)
     assert trial.by_hand("recover").error is None
