@@ -56,8 +56,9 @@ def write(client: Any, arn: str, port: int) -> str:
     try:
         _replace(client, arn, version, credentials.replace_port(text, port))
     except (ClientError, BotoCoreError) as error:
-        raise UserNotMade(f"secret {arn} does not take the port {port} ({type(error).__name__}): deploy again, once "
-                          "no rotation of it is under way") from error  # fmt: skip
+        why = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
+        raise UserNotMade(f"secret {arn} does not take the port {port} ({why}): deploy again, once no rotation of it "
+                          "is under way") from error  # fmt: skip
     return f"port {port} written into {arn}"
 
 
