@@ -40,7 +40,7 @@ class Deadline:
         if left <= 0:
             raise OutOfTime(
                 "the time given to this invocation is used up: nothing more was sent; "
-                "Secrets Manager runs the step again, or raise the function's timeout"
+                "where it is so again, raise the function's timeout"
             )
         return left if at_most is None else min(left, at_most)
 
@@ -61,7 +61,7 @@ def run_within(deadline: Deadline, work: Callable[[], T]) -> T:
         except BaseException as error:
             errors.append(error)
 
-    thread = threading.Thread(target=run, name="rotation-step", daemon=True)
+    thread = threading.Thread(target=run, name="work", daemon=True)
     thread.start()
     thread.join(deadline.remaining())
     if errors:
