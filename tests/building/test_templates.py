@@ -17,9 +17,11 @@ from builders.findings import Finding
 
 TEMPLATE: dict[str, Any] = {
     "AWSTemplateFormatVersion": "2010-09-09",
+    "Metadata": {"Stackferry": {"Scope": "PHASE", "Needs": []}},
     "Parameters": {"EnvironmentSuffix": {"Type": "String"}},
     "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
 }
+OF_A_PERSON = json.dumps({section: content for section, content in TEMPLATE.items() if section != "Metadata"})
 
 
 def test_a_json_template_has_sorted_keys_a_reference_on_one_line_and_a_newline_at_its_end() -> None:
@@ -120,7 +122,9 @@ def test_templates_of_layers_that_are_gone_are_left_over(tmp_path: Path) -> None
     assert orphaned(tmp_path, ["topics"], Format.JSON) == [tmp_path / "gone.json"]
 
 
-@pytest.mark.parametrize("content", ['{"name": "a package"}', "[]", "{", '{"Parameters": {}}', '{"Parameters": 1}'])
+@pytest.mark.parametrize(
+    "content", ['{"name": "a package"}', "[]", "{", '{"Metadata": {}}', '{"Metadata": 1}', OF_A_PERSON]
+)
 def test_a_file_that_build_templates_did_not_make_is_not_left_over(tmp_path: Path, content: str) -> None:
     (tmp_path / "package.json").write_text(content, encoding="utf-8")
     assert orphaned(tmp_path, [], Format.JSON) == []

@@ -137,10 +137,9 @@ def orphaned(folder: Path, layers: Collection[str], form: Format) -> list[Path]:
 
 
 def _is_ours(path: Path, form: Format) -> bool:
-    """Every template that a layer makes takes the environment suffix; hardly any other file does."""
+    """Every template that a layer makes describes itself (builders.stack); one that a person wrote does not."""
     try:
-        content = parse(files.read_text(path), form)
-        return naming.SUFFIX in content["Parameters"] and "AWSTemplateFormatVersion" in content
+        return naming.METADATA in parse(files.read_text(path), form)["Metadata"]
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return False
 
