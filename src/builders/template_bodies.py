@@ -289,6 +289,21 @@ def has_transform(template: Mapping[str, Any]) -> bool:
     return "Transform" in template or any(True for _ in arguments(template, "Fn::Transform"))
 
 
+_ACCOUNT = re.compile(r"(?<!\d)\d{12}(?!\d)")
+
+
+@functools.lru_cache(maxsize=256)
+def differs_by_account(body: str) -> bool:
+    """Return whether what a body says in two accounts differs by more than their numbers: it has a number of an account
+    of its own, or the account decides on a condition or an export's name."""
+    if not body:
+        return False
+    template = parse_template(body)
+    exports = [each.get("Export") for each in template.get("Outputs", {}).values()]
+    deciding = json.dumps([template.get("Conditions"), exports])
+    return "AWS::AccountId" in deciding or bool(_ACCOUNT.search(body))
+
+
 @functools.lru_cache(maxsize=256)
 def same_template(one: str, other: str) -> bool:
     """Return whether two bodies say the same, whatever their layout."""

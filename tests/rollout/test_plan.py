@@ -100,6 +100,34 @@ def test_carrying_a_plan_out_leaves_nothing_to_do(
     assert again.operations == ()
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"Fn::FindInMap": ["Names", {"Ref": "AWS::AccountId"}, "Queue"]}, "one"),
+        ("queue-" + ACCOUNTS[0], {"Fn::Sub": "queue-${AWS::AccountId}"}),
+        ({"Fn::If": ["IsFirst", "one", "two"]}, "one"),
+    ],
+)
+def test_what_a_template_makes_by_account_is_compared_in_each_account(before: Any, after: Any) -> None:
+    """The first account's queue keeps its name; the second one's is replaced."""
+    sections = {
+        "Mappings": {"Names": {ACCOUNTS[0]: {"Queue": "one"}, ACCOUNTS[1]: {"Queue": "two"}}},
+        "Conditions": {"IsFirst": {"Fn::Equals": [{"Ref": "AWS::AccountId"}, ACCOUNTS[0]]}},
+    }
+
+    def body(name: Any, **more: Any) -> str:
+        queue = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": name}}
+        return template("Size", **more, Resources={"Queue": queue})
+
+    own: dict[Target, dict[str, str]] = {ONE: {}, TWO: {}}
+    current = deployed_state(desired_set(own, body=body(before, **sections)))
+    plan = make_plan(phase(desired_set(own, body=body(after))), current)
+    assert {group.targets: [each.effect for each in group.changes or ()] for group in plan.groups} == {
+        (ONE,): [],
+        (TWO,): [Effect.REPLACE],
+    }
+
+
 @given(phases(), stack_sets())
 def test_every_present_or_desired_instance_is_in_one_group(desired: DesiredState, network: StackSet | None) -> None:
     current = CurrentState({"network": network} if network else {})

@@ -28,7 +28,7 @@ from builders.stack_diff.hazards import Hazard, HazardKind, hazards_of, masked
 from builders.stack_diff.limits import limit_hazards
 from builders.stack_diff.names import GivenName, name_conflicts, names_of
 from builders.stack_diff.values import ChangedValue, changed_values
-from builders.template_bodies import parse_template
+from builders.template_bodies import differs_by_account, parse_template
 from builders.text import name_list
 
 Changes = tuple[tuple[Change, ...] | None, tuple[ChangedValue, ...]]
@@ -121,8 +121,8 @@ class HazardFinder:
     def _answer(self, layer: str, target: Target, before: DeployedStack | None, runs: bool) -> _Answer:
         template, values = self._wanted(layer, target)
         deployed = (before.template, frozenset(before.parameters.items()), before.status) if before else None
-        # The account is no part of it, since it changes names and no effect.
-        question = layer, target.region, deployed, template, frozenset(values.items()), runs
+        where = _where(target, template, before.template if before else "")
+        question = layer, where, deployed, template, frozenset(values.items()), runs
         if question not in self._answers:
             comparison = compare(before, template, values, target)
             exporting = comparison if before and changed_exports(comparison) else None
@@ -149,7 +149,7 @@ class HazardFinder:
         return (spec.template, spec.values(target)) if spec and target in spec.overrides else ("", {})
 
     def _imports_of(self, template: str, values: Values, target: Target) -> frozenset[str]:
-        question = template, target.region, frozenset(values.items())
+        question = template, _where(target, template), frozenset(values.items())
         if question not in self._imports:
             try:
                 self._imports[question] = imports_of(template, values, target)
@@ -162,6 +162,13 @@ class HazardFinder:
         with contextlib.suppress(EvaluationError):  # its own comparison says so
             for target in sorted(spec.overrides):
                 yield from names_of(layer, spec.template, spec.values(target), target)
+
+
+def _where(target: Target, *templates: str) -> Target:
+    """The part of a target that counts: mostly an account changes names and no effect."""
+    with contextlib.suppress(EvaluationError):  # the comparison says so
+        return target if any(map(differs_by_account, templates)) else Target("", target.region)
+    return target
 
 
 def _unread(layer: str) -> Hazard:
