@@ -16,6 +16,17 @@ from builders.evaluate import Evaluated, evaluate, no_echo_parameters
 from builders.intrinsics import arguments
 from builders.scopes import Target
 
+_DELETE = "delete it by `aws cloudformation delete-stack`"
+REPAIRS = {
+    "CREATE_FAILED": _DELETE,
+    "DELETE_FAILED": _DELETE,
+    "ROLLBACK_FAILED": _DELETE,
+    "UPDATE_FAILED": "roll it back by `aws cloudformation rollback-stack`",
+    "UPDATE_ROLLBACK_FAILED": "repair what its events name, then `aws cloudformation continue-update-rollback`",
+}
+"""Statuses in which CloudFormation refuses an update, and what leads out of them (CloudFormation user guide, "Stack
+status codes"). A rollback that was turned off leaves the first and the fourth (ansible-collections/amazon.aws#1655)."""
+
 
 @dataclass(frozen=True)
 class DeployedStack:

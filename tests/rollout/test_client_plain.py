@@ -170,5 +170,5 @@ def test_a_stack_that_cannot_be_deleted_gives_the_reason(client: Client, owner: 
     owner.client("ec2").create_subnet(VpcId=owner.physical_id("Vpc", "routes"), CidrBlock="10.0.0.0/24")
     with pytest.raises(RolloutError, match=r"stack routes in .* is DELETE_FAILED; Vpc \(AWS::EC2::VPC\): "):
         change_sets.delete(client.deploying(target), "routes")
-    with pytest.raises(RolloutError, match="is DELETE_FAILED; delete it in the CloudFormation console first"):
+    with pytest.raises(RolloutError, match="is DELETE_FAILED; delete it by `aws cloudformation delete-stack`, then"):
         deploy(client, target)

@@ -403,16 +403,29 @@ def test_a_parameter_that_is_too_long_is_refused() -> None:
     assert hazard.message == "parameter SourceHost has 4098 bytes; CloudFormation takes 4096"
 
 
+STUCK = ("CREATE", "UPDATE", "UPDATE_ROLLBACK", "DELETE")
+
+
 @pytest.mark.parametrize(
     ("status", "way"),
     [
         ("UPDATE_IN_PROGRESS", "wait until it is over"),
         ("UPDATE_ROLLBACK_FAILED", "repair what its events name, then `aws cloudformation continue-update-rollback`"),
+        ("UPDATE_FAILED", "roll it back by `aws cloudformation rollback-stack`"),
+        ("CREATE_FAILED", "delete it by `aws cloudformation delete-stack`"),
+        ("DELETE_FAILED", "delete it by `aws cloudformation delete-stack`"),
     ],
 )
 def test_a_stack_that_cannot_be_updated_says_so(status: str, way: str) -> None:
     (hazard,) = hazards_of("layer", compare(deployed({"A": TOPIC}, status), template({"A": TOPIC}), {}, HERE))
     assert (hazard.kind, hazard.remedy, hazard.acknowledgeable) == (HazardKind.STACK_STATE, way, False)
+
+
+def test_a_stack_whose_update_or_rollback_failed_can_be_deleted() -> None:
+    failed = [hazards_of("layer", compare(deployed({"A": TOPIC}, f"{each}_FAILED"), "", {}, HERE)) for each in STUCK]
+    assert failed == [()] * len(STUCK)
+    (under_way,) = hazards_of("layer", compare(deployed({"A": TOPIC}, "UPDATE_IN_PROGRESS"), "", {}, HERE))
+    assert under_way.kind is HazardKind.STACK_STATE
 
 
 def test_what_cannot_be_acknowledged_comes_first() -> None:

@@ -16,7 +16,7 @@ from builders.aws import stacks
 from builders.aws.calls import Session
 from builders.aws.errors import NotFound, Refused
 from builders.errors import RolloutError
-from builders.template_bodies import DeployedStack, PlainStack
+from builders.template_bodies import REPAIRS, DeployedStack, PlainStack
 
 
 @dataclass(frozen=True)
@@ -211,9 +211,8 @@ def _prepare(session: Session, name: str) -> str:
     if status == "ROLLBACK_COMPLETE":
         delete(session, name)
         return "CREATE"
-    if status.endswith("_FAILED"):
-        remedy = "continue its rollback" if status == "UPDATE_ROLLBACK_FAILED" else "delete it"
-        raise RolloutError(f"stack {name} in {session} is {status}; {remedy} in the CloudFormation console first")
+    if remedy := REPAIRS.get(status):
+        raise RolloutError(f"stack {name} in {session} is {status}; {remedy}, then run this again")
     return "CREATE" if status == "DELETE_COMPLETE" else "UPDATE"
 
 

@@ -21,7 +21,7 @@ from builders.stack_diff.effects import (
     references,
 )
 from builders.stack_diff.exports import Imports, changed_exports
-from builders.template_bodies import deletion_policy
+from builders.template_bodies import REPAIRS, deletion_policy
 
 
 class HazardKind(enum.StrEnum):
@@ -207,9 +207,9 @@ def _avoidance(change: Change) -> str:
 
 def _refused_update(layer: str, comparison: Comparison) -> Iterator[Hazard]:
     """A stack that takes no updates, Rules that do not hold, and values that are too long."""
-    remedy = "wait until it is over" if comparison.status.endswith("_IN_PROGRESS") else ""
-    if comparison.status == "UPDATE_ROLLBACK_FAILED":
-        remedy = "repair what its events name, then `aws cloudformation continue-update-rollback`"
+    remedy = REPAIRS.get(comparison.status, "") if comparison.templates[1] else ""  # each can be deleted
+    if comparison.status.endswith("_IN_PROGRESS"):
+        remedy = "wait until it is over"
     if remedy:
         message = f"the stack is in {comparison.status}: CloudFormation refuses updates"
         yield Hazard(HazardKind.STACK_STATE, layer, "", message, remedy, acknowledgeable=False)
