@@ -307,9 +307,10 @@ _ACCOUNT = re.compile(r"(?<!\d)\d{12}(?!\d)")
 def differs_by_account(body: str) -> bool:
     """Return whether what a body says in two accounts differs by more than their numbers: it has a number of an account
     of its own, or the account decides on a condition or an export's name."""
-    if not body:
+    try:
+        template = parse_template(body)
+    except EvaluationError:
         return False
-    template = parse_template(body)
     exports = [each.get("Export") for each in template.get("Outputs", {}).values()]
     deciding = json.dumps([template.get("Conditions"), exports])
     return "AWS::AccountId" in deciding or bool(_ACCOUNT.search(body))

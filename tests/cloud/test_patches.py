@@ -651,6 +651,11 @@ STILL_WRONG = {
         context = iam_actions.s3_service_context("s3:PutObject", {}, "/bucket/key", {"if-none-match": "*"})
         wrong = not any("none-match" in key.lower() for key in context)
     """,
+    "s3._of_expected_owner": """
+        import inspect
+        from ministack.services import s3
+        wrong = "expected-bucket-owner" not in inspect.getsource(s3)
+    """,
     "iam.conditions._request_context": """
         from ministack.core import iam_actions
         boundary = {"RoleName": ["r"], "PermissionsBoundary": ["arn:aws:iam::111111111111:policy/p"]}

@@ -315,13 +315,13 @@ class Simulation(ApiCalls):
     def _dms_DescribeReplicationTasks(self, _where: Session, **_: Any) -> Json:
         return {"ReplicationTasks": [{"Status": "stopped"}]}
 
-    def _s3_GetObject(self, _where: Session, Bucket: str, Key: str) -> Json:
+    def _s3_GetObject(self, _where: Session, Bucket: str, Key: str, **_owner: str) -> Json:
         if (Bucket, Key) not in self.objects:
             raise NotFound(f"there is no {Key}")
         body, tag = self.objects[Bucket, Key]
         return {"Body": io.BytesIO(body), "ETag": tag}
 
-    def _s3_HeadObject(self, _where: Session, Bucket: str, Key: str) -> Json:
+    def _s3_HeadObject(self, _where: Session, Bucket: str, Key: str, **_owner: str) -> Json:
         if (Bucket, Key) not in self.objects:
             raise NotFound(f"there is no {Key}")
         return {}

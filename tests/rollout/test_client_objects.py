@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from builders.aws.errors import Conflict
+from builders.aws.errors import AccessDenied, Conflict
 from builders.aws.objects import ABSENT, Objects
 from builders.errors import RolloutError
 
@@ -62,6 +64,25 @@ def test_a_bucket_that_is_not_there_is_named(objects: Objects) -> None:
         objects.put("stackferry-never-made", "run.json", b"")
     with pytest.raises(RolloutError, match="NoSuchBucket"):
         objects.get("stackferry-never-made", "run.json")
+
+
+def test_a_bucket_of_the_name_that_somebody_else_has_made_is_left_alone(
+    objects: Objects, administrator: Administrator, member: str
+) -> None:
+    """As after ours was deleted: theirs lets everybody in."""
+    theirs, name = administrator.api("s3", member), f"stackferry-{administrator.number}-taken"
+    theirs.create_bucket(Bucket=name)
+    anybody = {"Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": f"arn:aws:s3:::{name}/*"}
+    theirs.delete_public_access_block(Bucket=name)
+    theirs.put_bucket_policy(Bucket=name, Policy=json.dumps({"Version": "2012-10-17", "Statement": [anybody]}))
+    theirs.put_object(Bucket=name, Key="run.json", Body=b"theirs")
+    assert administrator.api("s3").get_object(Bucket=name, Key="run.json")["Body"].read() == b"theirs"
+
+    with pytest.raises(AccessDenied):
+        objects.get(name, "run.json")
+    with pytest.raises(AccessDenied):
+        objects.put(name, "run.json", b"secret")
+    assert theirs.get_object(Bucket=name, Key="run.json")["Body"].read() == b"theirs"
 
 
 def test_more_keys_than_a_page_holds_are_all_listed(bucket: str, administrator: Administrator) -> None:

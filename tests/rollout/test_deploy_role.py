@@ -122,7 +122,7 @@ def test_a_bootstrap_has_all_that_it_needs(made: Made) -> None:
 
 
 def test_doctor_finds_nothing_wrong_with_it(made: Made) -> None:
-    phase = CheckedPhase.of(made.connection, SharedOutputs())
+    phase = CheckedPhase.of(made.connection, SharedOutputs(), None, None)
     assert list(permissions.deploy_roles(phase)) == []
 
 

@@ -423,7 +423,7 @@ def test_a_phase_is_checked_by_its_files_and_the_outputs_of_the_shared_stacks(ph
         administration={"AdministrationRoleArn": "arn:aws:iam::888888888888:role/ours"},
     )
 
-    examined = CheckedPhase.of(PhaseConnection(rollout, {}, PHASE, "dev", phase.client), shared)
+    examined = CheckedPhase.of(PhaseConnection(rollout, {}, PHASE, "dev", phase.client), shared, None, None)
 
     assert (examined.suffix, examined.accounts) == ("dev", ("111111111111",))
     assert examined.buckets == {"us-east-1": "near"}

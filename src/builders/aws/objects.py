@@ -28,16 +28,24 @@ class StoredObject:
 
 
 class Objects:
-    """The buckets of one region."""
+    """The buckets of one region.
 
-    def __init__(self, session: Session) -> None:
+    With an `owner` those of that account alone: after a bucket is deleted, anybody may make one of its name (S3 user
+    guide, "Verifying bucket ownership with bucket owner condition").
+    """
+
+    def __init__(self, session: Session, owner: str = "") -> None:
         self._session = session
+        self._owner = {"ExpectedBucketOwner": owner} if owner else {}
+
+    def _ask(self, operation: str, **request: Any) -> Any:
+        return self._session.ask("s3", operation, **request, **self._owner)
 
     def get(self, bucket: str, key: str) -> tuple[bytes, str] | None:
         """An object and its ETag; None when it is not there."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                answer = self._session.ask("s3", "GetObject", Bucket=bucket, Key=key)
+                answer = self._ask("GetObject", Bucket=bucket, Key=key)
                 with errors.translated("s3", "GetObject", str(self._session)):
                     return answer["Body"].read(), answer["ETag"]
             except NotFound:
@@ -54,14 +62,14 @@ class Objects:
         """
         condition = {} if expected is None else {"IfNoneMatch" if expected == ABSENT else "IfMatch": expected}
         try:
-            return str(self._session.ask("s3", "PutObject", Bucket=bucket, Key=key, Body=body, **condition)["ETag"])
+            return str(self._ask("PutObject", Bucket=bucket, Key=key, Body=body, **condition)["ETag"])
         except NotFound as error:
             raise Conflict(f"{key} is no longer in {bucket}", error.code, error.reason) from error
 
     def exists(self, bucket: str, key: str) -> bool:
         """True when an object is there."""
         try:
-            self._session.ask("s3", "HeadObject", Bucket=bucket, Key=key)
+            self._ask("HeadObject", Bucket=bucket, Key=key)
         except NotFound:
             return False
         return True
@@ -70,7 +78,7 @@ class Objects:
         """True when the account may read a version of an object, the current one where none is named."""
         which = {"VersionId": version} if version else {}
         try:
-            self._session.ask("s3", "HeadObject", Bucket=bucket, Key=key, **which)
+            self._ask("HeadObject", Bucket=bucket, Key=key, **which)
         except RoleNotAssumed:
             raise
         except (AccessDenied, NotFound):
@@ -86,14 +94,14 @@ class Objects:
         """
         which = {"Bucket": bucket, "Key": key} | ({"VersionId": version} if version else {})
         try:
-            head = self._session.ask("s3", "HeadObject", ChecksumMode="ENABLED", **which)
+            head = self._ask("HeadObject", ChecksumMode="ENABLED", **which)
         except NotFound:
             return None
         found = _version(head)
         if "ChecksumSHA256" in head and head.get("ChecksumType", _WHOLE) == _WHOLE:
             digest = base64.b64decode(head["ChecksumSHA256"]).hex()
         else:
-            answer = self._session.ask("s3", "GetObject", **which | ({"VersionId": found} if found else {}))
+            answer = self._ask("GetObject", **which | ({"VersionId": found} if found else {}))
             with errors.translated("s3", "GetObject", str(self._session)):
                 digest = hashlib.sha256(answer["Body"].read()).hexdigest()
         return StoredObject(found, digest)
@@ -101,8 +109,7 @@ class Objects:
     def create(self, bucket: str, key: str, body: bytes) -> StoredObject:
         """Write an object that must not be there yet; S3 checks its SHA-256, and keeps it. Raises `Conflict`."""
         digest = hashlib.sha256(body)
-        answer = self._session.ask(
-            "s3",
+        answer = self._ask(
             "PutObject",
             Bucket=bucket,
             Key=key,

@@ -269,6 +269,7 @@ class s3:
     bucket_tags = Private("ministack.services.s3._bucket_tags")
     bucket_versioning = Private("ministack.services.s3._bucket_versioning")
     buckets = Private("ministack.services.s3._buckets")
+    error = Private("ministack.services.s3._error")
     object_annotations = Private("ministack.services.s3._object_annotations")
     object_lists = Private("ministack.services.s3._object_acl")
     object_holds = Private("ministack.services.s3._object_legal_hold")

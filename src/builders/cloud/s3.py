@@ -116,6 +116,17 @@ def _context_of_writes(
     return context | given | {"s3:ObjectCreationOperation": str(creates).lower()}
 
 
+@patch("ministack.services.s3._dispatch", why="a bucket of another account than a request expects answers all the same")
+def _of_expected_owner(
+    original: Any, method: str, bucket: str, key: str, headers: Mapping[str, str], *more: Json
+) -> Any:
+    """S3 user guide, "Verifying bucket ownership with bucket owner condition". The account is the owner's by now."""
+    expected = headers.get("x-amz-expected-bucket-owner")
+    if expected and bucket in s3.buckets and expected != get_account_id():
+        return s3.error("AccessDenied", "Access Denied", 403, f"/{bucket}")
+    return original(method, bucket, key, headers, *more)
+
+
 def check_deletion(name: str, _properties: Mapping[str, Json]) -> None:
     """Refuse to delete a bucket that is not empty. Raises ValueError with S3's sentence.
 

@@ -58,4 +58,4 @@ class Client:
 
     def objects(self, region: str) -> Objects:
         """The administrator's buckets in a region."""
-        return Objects(self.calls.session(region))
+        return Objects(self.calls.session(region), self.calls.account())

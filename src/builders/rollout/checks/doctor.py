@@ -195,7 +195,8 @@ def buckets(phase: CheckedPhase) -> Iterator[Problem]:
                 yield Problem(Severity.ERROR, "no bucket for packages", BOOTSTRAP, (region,))
             continue
         try:
-            phase.client.calls.session(region).ask("s3", "HeadBucket", Bucket=bucket)
+            owner = phase.rollout.tooling.account
+            phase.client.calls.session(region).ask("s3", "HeadBucket", Bucket=bucket, ExpectedBucketOwner=owner)
         except NotFound:
             what = f"the stack of artifacts names the bucket {bucket}, which does not exist"
             yield Problem(Severity.ERROR, what, f"delete that stack there, then {BOOTSTRAP}", (region,))
@@ -215,7 +216,7 @@ def readers(phase: CheckedPhase) -> Iterator[Problem]:
             continue
 
         def look(target: Target, bucket: str = bucket, key: str = key) -> Iterator[Problem]:
-            if not Objects(phase.client.reading(target)).readable(bucket, key):
+            if not Objects(phase.client.reading(target), phase.rollout.tooling.account).readable(bucket, key):
                 yield Problem(Severity.ERROR, f"cannot read s3://{bucket}/{key}", f"{fix}; {BOOTSTRAP}")
 
         yield from phase.at_each([Target(account, region) for account in phase.accounts], look)

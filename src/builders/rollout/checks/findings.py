@@ -84,13 +84,9 @@ class CheckedPhase(PhaseConnection):
 
     @classmethod
     def of(
-        cls,
-        connection: PhaseConnection,
-        shared: SharedOutputs,
-        store: Store | None = None,
-        shared_problem: RolloutError | None = None,
+        cls, connection: PhaseConnection, shared: SharedOutputs, store: Store | None, problem: RolloutError | None
     ) -> CheckedPhase:
-        """Put together what is known; `shared` may lack stacks. Raises `RolloutFileError`."""
+        """Put together what is known; `shared` may lack stacks, and `problem` says why. Raises `RolloutFileError`."""
         rollout, name, suffix = connection.rollout, connection.phase, connection.suffix
         bucket, values = naming.ARTIFACTS_BUCKET, PhaseValues.of(connection, shared)
         keys = desired_state.package_keys(parameters.environment_file(rollout, name).values)
@@ -104,7 +100,7 @@ class CheckedPhase(PhaseConnection):
             groups=values.groups,
             values=values,
             store=store,
-            shared_problem=shared_problem,
+            shared_problem=problem,
         )
 
     @property

@@ -107,7 +107,7 @@ def require_readers(client: Client, desired: DesiredState) -> None:
 
     def can_read(target: Target) -> bool:
         use = uses[target]
-        return Objects(client.reading(target)).readable(use.bucket, use.key, use.version)
+        return Objects(client.reading(target), client.calls.account()).readable(use.bucket, use.key, use.version)
 
     shut_out = sorted(target for target, can in concurrently(can_read, sorted(uses)) if not can)
     if shut_out:

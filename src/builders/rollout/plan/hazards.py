@@ -12,14 +12,7 @@ from typing import NamedTuple
 
 from builders.errors import EvaluationError
 from builders.evaluate import no_echo_parameters, secret_values
-from builders.rollout.model import (
-    CurrentState,
-    DeployedStack,
-    DesiredState,
-    StackSetSpec,
-    Target,
-    Values,
-)
+from builders.rollout.model import CurrentState, DeployedStack, DesiredState, StackSetSpec, Target, Values
 from builders.rollout.plan.changes import ChangeKind
 from builders.stack_diff.comparison import Comparison, compare
 from builders.stack_diff.effects import Change
@@ -166,9 +159,7 @@ class HazardFinder:
 
 def _where(target: Target, *templates: str) -> Target:
     """The part of a target that counts: mostly an account changes names and no effect."""
-    with contextlib.suppress(EvaluationError):  # the comparison says so
-        return target if any(map(differs_by_account, templates)) else Target("", target.region)
-    return target
+    return target if any(map(differs_by_account, templates)) else Target("", target.region)
 
 
 def _unread(layer: str) -> Hazard:
