@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from builders.errors import MigrationError, UsageError
+from builders.migration.changes import compare
 from builders.migration.verify import command
 from builders.migration.verify.command import VerifyRequest
 from builders.migration.verify.running import VerifyOptions
@@ -83,3 +85,30 @@ def test_a_repair_runs_code_of_the_application_as_the_owner_of_the_table(both: P
         options = VerifyOptions(patience=0, tables=TABLES_COMPARED)
         assert command.run(source, target, ["payments"], [], options, VerifyRequest(repair=True, yes=True))
         assert target.run("SELECT DISTINCT who FROM payments.seen") == [(OWNER,)]
+
+
+def test_a_view_that_takes_the_place_of_a_table_is_not_read(both: Pair) -> None:
+    def observe(moment: str, statement: str) -> None:
+        if moment == "before" and 'FROM ONLY "payments"."moods"' in statement:
+            both.administer("source", f"SET ROLE {OWNER}", "ALTER TABLE payments.moods RENAME TO ex",
+                            "CREATE VIEW payments.moods AS SELECT * FROM payments.ex WHERE payments.spy()")  # fmt: skip
+
+    with both.database("source", observe=observe) as source, both.database("target") as target:
+        options = VerifyOptions(patience=0, tables=("payments.moods",))
+        with pytest.raises((MigrationError, UsageError)):
+            command.run(source, target, ["payments"], [], options, VerifyRequest())
+        assert source.run("SELECT who FROM payments.seen") == []
+
+
+def test_a_view_of_the_application_is_refreshed_after_changed_rows_were_compared(both: Pair) -> None:
+    """Its owner may see a part of the rows, or read another view."""
+    both.administer("target", "ALTER TABLE payments.moods ENABLE ROW LEVEL SECURITY",
+                    "CREATE VIEW payments.seen_moods AS SELECT * FROM payments.moods",
+                    "CREATE MATERIALIZED VIEW payments.of_master AS SELECT * FROM payments.seen_moods",
+                    "GRANT SELECT ON ALL TABLES IN SCHEMA payments TO rds_iam, ferry_owner",
+                    "GRANT USAGE ON SCHEMA payments TO rds_iam",
+                    "ALTER VIEW payments.seen_moods OWNER TO rds_iam",
+                    "ALTER MATERIALIZED VIEW payments.of_master OWNER TO ferry_owner")  # fmt: skip
+    with both.database("source") as source, both.database("target") as target:
+        assert compare(source, target, ["payments"], {("payments", "moods"): None}) == []
+        target.run("REFRESH MATERIALIZED VIEW payments.of_master")

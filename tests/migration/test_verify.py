@@ -16,11 +16,13 @@ from builders.cloud.rds.on_premises import APPLICATION, REPLICATION_USER
 from builders.errors import MigrationError, UsageError
 from builders.migration import databases, rows
 from builders.migration.changes import Changes
-from builders.migration.databases import Database
+from builders.migration.databases import Database, Side
 from builders.migration.mappings import EVERYTHING, Mappings
 from builders.migration.verify import comparing, running, verified
 from builders.migration.verify.comparing import TableProgress
+from builders.migration.verify.repair import repair
 from builders.migration.verify.running import VerifyOptions, VerifyReport, verify
+from builders.migration.verify.showing import differences
 
 from .conftest import MASTER, Pair
 
@@ -546,6 +548,34 @@ def test_a_large_table_whose_key_lies_scattered_is_read_as_it_lies(
     found = sides.differing()
     assert found[0] == "payments.ledger (5999) differs in note"
     assert len(found) == 2
+
+
+SETTINGS = {
+    "TimeZone": "Asia/Kolkata", "DateStyle": "German", "IntervalStyle": "sql_standard", "bytea_output": "escape",
+    "extra_float_digits": "-5", "array_nulls": "off", "quote_all_identifiers": "on", "search_path": "payments",
+    "standard_conforming_strings": "off", "xmloption": "document", "default_transaction_isolation": "serializable",
+    "transform_null_equals": "on", "client_encoding": "LATIN1", "synchronous_commit": "off",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_settings_of_one_side_make_no_row_differ_nor_spoil_what_is_repaired(sides: Sides, side: Side) -> None:
+    names = 'kinds, payments.ledger, payments.names, payments."Odd 100%"'
+    one = f"ALTER DATABASE {sides.pair.name} "
+    sides.pair.administer(side, *(f"{one} SET {name} = '{value}'" for name, value in SETTINGS.items()))
+    try:
+        with sides.pair.database("source") as source, sides.pair.database("target") as target:
+            assert target.value("SHOW synchronous_commit") != "off"
+            target.run(f"TRUNCATE payments.{names}")
+            options = VerifyOptions(patience=0, keeps_changes=False)
+            before = verify(source, target, ["payments"], options=options)
+            assert not [str(each) for each in before.definitions if each.kind != "owner"]
+            done = repair(source, target, before.rows, differences(before), lambda _line: None)
+            assert (done.inserted, done.left) == (9042, ())
+            assert verify(source, target, ["payments"], options=options).tables[0].is_clean
+    finally:
+        sides.pair.administer(side, f"{one} RESET ALL")
+    assert sides.differing() == []
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])

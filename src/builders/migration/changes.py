@@ -25,7 +25,17 @@ from builders.migration import definitions
 from builders.migration.databases import Database
 from builders.migration.definitions import Table
 from builders.migration.mappings import EVERYTHING, Mappings
-from builders.migration.rows import Difference, Key, batches, between, digest, digests_of_keys, prepare, readable
+from builders.migration.rows import (
+    Difference,
+    Key,
+    batches,
+    between,
+    digest,
+    digests_of_keys,
+    prepare,
+    readable,
+    restore,
+)
 
 SLOT = "stackferry_changes"
 """Begin of the slot's name, which ends in the OID of the database: slots are of a server, phases of a database."""
@@ -285,6 +295,8 @@ def compare(source: Database, target: Database, schemas: Sequence[str], changed:
             expected = pool.submit(digests_of_keys, target, rows, keys)
             found = between(str(rows.table), digests_of_keys(source, rows, keys), expected.result())
             differences += found.values()
+    for side in (source, target):
+        restore(side)
     return sorted(differences, key=lambda each: (each.table, each.key or ()))
 
 

@@ -40,14 +40,17 @@ worker give way.
 # since others queue up behind us. An idle connection is noticed when its network has gone.
 _SESSION = (
     f"-c lock_timeout={LOCK_SECONDS}s -c TimeZone=UTC -c DateStyle=ISO,YMD -c IntervalStyle=iso_8601 "
-    "-c extra_float_digits=1 -c bytea_output=hex -c default_transaction_read_only=off -c search_path=pg_catalog,pg_temp"
+    "-c extra_float_digits=1 -c bytea_output=hex -c lc_monetary=C -c array_nulls=on -c quote_all_identifiers=off "
+    "-c standard_conforming_strings=on -c default_transaction_read_only=off -c search_path=pg_catalog,pg_temp"
 )
 # What is carried, built, compared and awaited takes as long as it takes, whatever a role, a database or the server has
 # set, which `schema` carries, too. Two of these came with PostgreSQL 14 and 17. A RESET brings the server's own back.
-_NO_TIMEOUTS = """
-SELECT current_setting('search_path'), (SELECT count(set_config(name, '0', false)) FROM pg_settings
-  WHERE setting <> '0' AND name IN ('statement_timeout', 'idle_in_transaction_session_timeout',
-                                    'idle_session_timeout', 'transaction_timeout'))
+# And what a crash of the server takes away again, such as a fence or a step of the journal, was never done.
+_SETTLED = """
+SELECT current_setting('search_path'), (SELECT count(set_config(name, wanted, false)) FROM pg_settings JOIN (VALUES
+  ('statement_timeout', '0'), ('idle_in_transaction_session_timeout', '0'), ('idle_session_timeout', '0'),
+  ('transaction_timeout', '0'), ('synchronous_commit', 'local')) AS s (name, wanted) USING (name)
+  WHERE setting <> wanted AND (name <> 'synchronous_commit' OR setting = 'off'))
 """
 OLDEST_MAJOR = 11
 """The first major version with all that the statements of this room use: covering indexes, hashes of 64 bits, slots
@@ -369,7 +372,7 @@ def _session(login: Login) -> psycopg.Connection[Any]:
         connect_timeout=CONNECT_SECONDS,
         options=_SESSION,
     )
-    settings = session.execute(_NO_TIMEOUTS).fetchone()
+    settings = session.execute(_SETTLED).fetchone()
     if settings is None or settings[0] != "pg_catalog,pg_temp":
         session.close()
         raise MigrationError(f"{login} has a session without the settings that it asked for; {_POOLED}")

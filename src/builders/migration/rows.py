@@ -76,10 +76,12 @@ ORDER BY i.indrelid, k.position
 # What is not there, and a plan or a key of an earlier type (PostgreSQL manual, "PostgreSQL Error Codes").
 _ALTERED = frozenset({"42703", "42P01", "42883", "0A000", "22P02", "42804"})
 
-_SETTINGS = (
-    "SET jit = off",  # compiling costs more than a statement of ours takes
-    "SET row_security = off",  # rows that a policy hides are an error, and not a table that seems to agree
-)
+# Compiling costs more than a statement of ours takes. Rows that a policy hides are an error, and not a table that seems
+# to agree. A view that takes the place of a table would call the application's code (PostgreSQL, CVE-2024-7348).
+_SETTINGS = """
+SELECT count(set_config(name, {}, false)) FROM pg_settings JOIN (VALUES ('jit', 'off'), ('row_security', 'off'),
+  ('restrict_nonsystem_relation_kind', 'view, foreign-table')) AS s (name, wanted) USING (name)
+"""
 
 
 @dataclass(frozen=True)
@@ -240,8 +242,12 @@ def _catalog(text: str) -> sql.SQL:
 
 def prepare(database: Database) -> None:
     """Give a session what it needs to read rows."""
-    for setting in _SETTINGS:
-        database.run(setting)
+    database.run(_SETTINGS.format("wanted"))
+
+
+def restore(database: Database) -> None:
+    """Take from a session what others than readers of rows must not have, such as who refreshes a view."""
+    database.run(_SETTINGS.format("reset_val"))
 
 
 def was_altered(error: MigrationError) -> bool:
