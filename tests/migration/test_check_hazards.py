@@ -329,3 +329,16 @@ def test_what_others_met_is_named_and_nothing_else(both: Pair, case: str) -> Non
         both.administer("source", "DROP SCHEMA cases CASCADE")
     of_the_schema = {each.name for each in seen.findings if each.object.startswith(("cases.", "schema cases"))}
     assert of_the_schema == expected
+
+
+def test_a_sequence_and_a_domain_of_a_superuser_are_named_before_a_fallback_cannot_set_them(both: Pair) -> None:
+    both.administer("source", "CREATE SCHEMA cases AUTHORIZATION app", "CREATE SEQUENCE cases.numbers",
+                    "CREATE DOMAIN cases.words AS text NOT NULL")  # fmt: skip
+    try:
+        with both.database("source") as source:
+            seen = check(source, None, CheckOptions(schemas=["cases"], watch_seconds=0.01))
+    finally:
+        both.administer("source", "DROP SCHEMA cases CASCADE")
+    (found,) = [each for each in seen.findings if each.id == "owner-superuser"]
+    assert "1 sequences, 1 domains" in found.happens
+    assert "ALTER SEQUENCE cases.numbers OWNER TO" in found.remedy

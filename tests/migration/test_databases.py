@@ -99,6 +99,12 @@ def test_a_deadlock_with_a_writer_is_one_line_with_who_it_is_and_the_transaction
     assert said.endswith("; let them end, or end them, then run this again; trying again (1 of 9)")
 
 
+def test_a_server_that_acknowledges_nothing_any_more_is_given_up_within_minutes(both: Pair) -> None:
+    with both.database("source") as database:
+        given = database.connection.info.get_parameters()
+    assert int(given["tcp_user_timeout"]) <= 60_000
+
+
 def test_a_transaction_that_came_across_another_is_done_again(both: Pair, capsys: pytest.CaptureFixture[str]) -> None:
     both.administer("source", "INSERT INTO payments.ledger (id, note) VALUES (40, 'a')")
     change = "UPDATE payments.ledger SET note = note || '{}' WHERE id = 40"

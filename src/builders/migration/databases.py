@@ -55,7 +55,10 @@ SELECT current_setting('search_path'), (SELECT count(set_config(name, wanted, fa
 OLDEST_MAJOR = 11
 """The first major version with all that the statements of this room use: covering indexes, hashes of 64 bits, slots
 that are advanced by a call, and procedures (release notes of 11)."""
-_KEEPALIVE: dict[str, Any] = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+# What was sent and is not acknowledged is no idle connection: TCP alone would try for a quarter of an hour.
+_KEEPALIVE: dict[str, Any] = {
+    "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000,
+}  # fmt: skip
 
 _WRONG_PASSWORD = "28P01"  # noqa: S105 an SQLSTATE
 _LOCKED, _DEADLOCK, _NOT_SERIALIZED, _NOT_REFERRED = "55P03", "40P01", "40001", "23503"

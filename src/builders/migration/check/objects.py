@@ -354,10 +354,11 @@ _DATABASE = (
     ),
     Hazard(
         "owner-superuser", Severity.BLOCKS, "A superuser owns what is carried",
-        "the superuser {object} owns {what}: the cut-over closes a database and fences tables as a member of their "
-        "owner's role; nobody should be a member of a superuser, and RDS has none",
+        "the superuser {object} owns {what}: the cut-over closes a database and fences tables, and a fall-back sets "
+        "sequences and alters domains, as a member of their owner's role; nobody should be a member of a superuser, and "
+        "RDS has none",
         "{how}", RDS_SUPERUSER,
-        """SELECT quote_ident(r.rolname) AS object, string_agg(o.what, ', ') AS what, string_agg(o.how, ' ') AS how
+        f"""SELECT quote_ident(r.rolname) AS object, string_agg(o.what, ', ') AS what, string_agg(o.how, ' ') AS how
         FROM (
           SELECT datdba AS owner, 'the database' AS what,
             'ALTER DATABASE ' || quote_ident(datname) || ' OWNER TO ...;' AS how
@@ -365,6 +366,21 @@ _DATABASE = (
           UNION ALL
           SELECT relowner, count(*) || ' tables', 'ALTER TABLE ' || min(name) || ' OWNER TO ...; -- and so on'
           FROM own_tables GROUP BY relowner
+          UNION ALL
+          SELECT c.relowner, count(*) || ' sequences',
+            'ALTER SEQUENCE ' || min(c.oid::regclass::text) || ' OWNER TO ...; -- and so on'
+          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+          WHERE n.nspname = ANY (%(schemas)s) AND c.relkind = 'S' AND c.relpersistence <> 't'
+            AND {not_of_an_extension("pg_class", "c.oid")}
+            AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
+              AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i'))
+          GROUP BY c.relowner
+          UNION ALL
+          SELECT t.typowner, count(*) || ' domains',
+            'ALTER DOMAIN ' || min(t.oid::regtype::text) || ' OWNER TO ...; -- and so on'
+          FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+          WHERE n.nspname = ANY (%(schemas)s) AND t.typtype = 'd' AND {not_of_an_extension("pg_type", "t.oid")}
+          GROUP BY t.typowner
         ) AS o JOIN pg_roles r ON r.oid = o.owner WHERE r.rolsuper GROUP BY r.rolname""",
     ),
     Hazard(
