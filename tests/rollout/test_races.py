@@ -14,10 +14,11 @@ from builders.aws.calls import ApiCall, Moment
 from builders.errors import RolloutError
 from builders.rollout.executor.context import Observer
 from builders.rollout.executor.executor import begin_run, run_to_desired
-from builders.rollout.model import DesiredState
+from builders.rollout.model import DesiredState, Operation
+from builders.rollout.plan.calls import Action, Call
 from builders.rollout.state.journal import Command, RunStatus
 
-from .conftest import Administrator
+from .conftest import SUFFIX, Administrator
 from .small_phase import LAYERS, SmallPhase, body, layer_set
 
 
@@ -142,6 +143,32 @@ def test_two_phases_go_through_side_by_side(
         each.administrator.member(each.accounts[0])
     both = [pool.submit(each.run, release(each, "1")) for each in phases]
     assert [each.result().failures for each in both] == [[], []]
+
+
+class Meddler(Observer):
+    """Changes a stack set as a colleague in the console, once an operation of the run at it is over."""
+
+    def __init__(self, small: SmallPhase) -> None:
+        self.small = small
+        self.done = False
+
+    def operation(self, call: Call, operation: Operation) -> None:
+        if not self.done and not operation.active and call.action is Action.UPDATE_SET:
+            self.done = True
+            self.small.administrator.api("cloudformation").update_stack_set(
+                StackSetName=call.set_name,
+                TemplateBody=body(call.layer, version="theirs"),
+                Parameters=[{"ParameterKey": "EnvironmentSuffix", "ParameterValue": SUFFIX}],
+            )
+            self.small.wait_until_idle([call.layer])
+
+
+def test_what_somebody_else_changed_right_after_it_was_deployed_is_said_to_be_that(small: SmallPhase) -> None:
+    report = small.run(release(small, "2"), observer=Meddler(small))
+    changed = next(each for each in report.failures if not each.skipped)
+    assert changed.reason == (
+        "deployed, and not as desired any more: somebody else has changed it or its stack set; plan again"
+    )
 
 
 def test_an_operation_of_somebody_else_is_named_and_waited_for(small: SmallPhase, pool: ThreadPoolExecutor) -> None:

@@ -211,8 +211,9 @@ class LayerRun:
 
     def _failure(self, target: Target, left: ChangeKind) -> Failure:
         found = (self.state.instances if self.state else {}).get(target, Instance(target, Status.OUTDATED, "PENDING"))
-        before = self._refusal or self._operations.refuted or "not begun: an operation before it failed"
-        reason = found.reason or before
+        another = "deployed, and not as desired any more: somebody else has changed it or its stack set; plan again"
+        why = another if target in self._reached else "not begun: an operation before it failed"
+        reason = found.reason or self._refusal or self._operations.refuted or why
         if left is ChangeKind.INOPERABLE and found.detailed == "FAILED_IMPORT":
             reason = f"FAILED_IMPORT: {found.reason}; fix that, then `rollout-stacksets adopt` again"
         elif left is ChangeKind.INOPERABLE:
