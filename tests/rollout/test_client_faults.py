@@ -253,6 +253,12 @@ def test_a_suspended_account_is_named_with_its_number(faulty: Administrator, rol
         ("ExpiredToken", "The security token included in the request is expired", "have expired .*; log in again"),
         ("400", "Bad Request", "have expired .*; log in again"),
         ("InvalidClientTokenId", "The security token is invalid", "does not know the credentials .*enable the region"),
+        ("InvalidToken", "The provided token is malformed", "does not know the credentials .*enable the region"),
+        (
+            "AuthFailure",
+            "AWS was not able to validate the provided",
+            "does not know the credentials .*enable the region",
+        ),
         (
             "AccessDenied",
             "User: arn:aws:sts::1:assumed-role/r/s is not authorized to perform: cloudformation:GetTemplate on "
@@ -289,6 +295,7 @@ def test_errors_of_botocore_are_translated(code: str, message: str, sentence: st
         ("CreatedButModifiedException", "The specified resource exists, but has been changed.", StackSetModified),
         ("StackInstanceNotFoundException", "The specified stack instance doesn't exist.", InstanceNotFound),
         ("ThrottlingException", "Rate exceeded", Throttled),
+        ("EC2ThrottledException", "Request limit exceeded.", Throttled),
         ("RequestTimeout", "Your socket connection was not read from", Transient),
     ],
 )

@@ -141,10 +141,14 @@ _REMEDIES: Mapping[type[Refused], str] = {
 _DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403")
 # 400: HeadObject answers without a body, and so without a code (github.com/aws/aws-sdk-js, issue 2219).
 _EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired", "400")
-_INVALID = ("InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId", "SignatureDoesNotMatch")
+_INVALID = (
+    *("InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId", "SignatureDoesNotMatch"),
+    *("InvalidToken", "AuthFailure"),  # S3's and EC2's (S3 API reference, "Error responses"; EC2's, "Error codes")
+)
 _THROTTLED = (
     *("Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestThrottledException"),
     *("RequestLimitExceeded", "TooManyRequestsException", "SlowDown", "BandwidthLimitExceeded"),
+    "EC2ThrottledException",
 )
 _TRANSIENT = ("RequestTimeout", "RequestTimeoutException")
 # Another operation on the object was under way: the write may not have happened, nor that one. "On a 409 failure you
