@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -74,9 +76,9 @@ def test_two_builds_give_the_same_bytes_whatever_the_files_times(lambda_dir: Pat
     assert first == second
 
 
-def test_wheels_that_are_there_serve_other_code_that_pins_the_same(
-    lambda_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def tiny(lambda_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A wheel that the function pins and pip finds."""
     wheel = tmp_path / "tiny-1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("tiny.py", "")
@@ -87,11 +89,38 @@ def test_wheels_that_are_there_serve_other_code_that_pins_the_same(
     (lambda_dir / "secret_rotation" / "requirements.txt").write_text(pin)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    return wheel
+
+
+def test_wheels_that_are_there_serve_other_code_that_pins_the_same(
+    lambda_dir: Path, tmp_path: Path, tiny: Path
+) -> None:
     package.build(only(lambda_dir), tmp_path / "packages", tmp_path / "wheels")
-    wheel.unlink()
+    tiny.unlink()
     (lambda_dir / "secret_rotation" / "steps.py").write_text("STEPS = 5\n")
     built = package.build(only(lambda_dir), tmp_path / "packages", tmp_path / "wheels")
     assert "tiny.py" in zipfile.ZipFile(built).namelist()
+
+
+@pytest.mark.parametrize("change", [lambda wheel: wheel.write_bytes(b"forged"), lambda wheel: wheel.unlink()])
+def test_wheels_that_are_there_and_are_not_what_is_pinned_get_into_no_package(
+    lambda_dir: Path, tmp_path: Path, tiny: Path, change: Callable[[Path], object]
+) -> None:
+    """A build folder that CI brings back from its cache may be anybody's, or half there."""
+    built = package.build(only(lambda_dir), tmp_path / "packages", tmp_path / "wheels")
+    (kept,) = (tmp_path / "wheels").glob("*/*.whl")
+    change(kept)
+    built.unlink()
+    with pytest.raises(UsageError, match=rf"^{re.escape(str(kept.parent))} holds other wheels than "):
+        package.build(only(lambda_dir), tmp_path / "packages", tmp_path / "wheels")
+
+
+def test_a_package_that_is_there_and_is_another_is_built_again(lambda_dir: Path, tmp_path: Path) -> None:
+    built = package.build(only(lambda_dir), tmp_path / "packages", tmp_path / "wheels")
+    as_built = built.read_bytes()
+    built.write_bytes(b"forged")
+    package.build(only(lambda_dir), tmp_path / "packages", tmp_path / "wheels")
+    assert built.read_bytes() == as_built
 
 
 @pytest.mark.parametrize(

@@ -71,13 +71,12 @@ def available(lambda_dir: Path = LAMBDA) -> list[Function]:
 
 
 def build(function: Function, packages_dir: Path, wheels_dir: Path) -> Path:
-    """Write the function's zip below `packages_dir` and return its path; one that is there already is kept.
+    """Write the function's zip below `packages_dir` and return its path.
 
-    Wheels are downloaded into `wheels_dir` by pip, which checks their hashes. Raises `UsageError` when it cannot.
+    Wheels are downloaded into `wheels_dir` by pip. Raises `UsageError` when it cannot, and where others are there than
+    those that are pinned.
     """
     target = packages_dir / function.key
-    if target.exists():
-        return target
     members = _own_files(function.folder)
     for wheel in wheels(function, wheels_dir):
         members |= wheel_files(wheel)
@@ -86,7 +85,7 @@ def build(function: Function, packages_dir: Path, wheels_dir: Path) -> Path:
 
 
 def sha256(package: Path) -> str:
-    """The SHA-256 of a package in hexadecimal, by which what lies in a bucket is compared with what was built."""
+    """The SHA-256 of a package or a wheel in hexadecimal, by which it is compared with what was built or pinned."""
     return hashlib.sha256(package.read_bytes()).hexdigest()
 
 
@@ -179,7 +178,13 @@ def wheels(function: Function, wheels_dir: Path) -> list[Path]:
     pins = wheels_dir / hashlib.sha256("\n".join(sorted(pinned)).encode()).hexdigest()[:32]
     if not pins.exists():
         _download(function, wheels_dir, pins)
-    return sorted(pins.glob("*.whl"))
+    found = sorted(pins.glob("*.whl"))
+    if len(found) != len(pinned) or not all(sha256(wheel) in "\n".join(pinned) for wheel in found):
+        raise UsageError(
+            f"{pins} holds other wheels than {function.folder / 'requirements.txt'} pins: delete that folder, and they "
+            "are downloaded again"
+        )
+    return found
 
 
 def _download(function: Function, wheels_dir: Path, pins: Path) -> None:
