@@ -41,7 +41,7 @@ SELECT pg_describe_object(classid, owned.objid, 0)
   JOIN pg_roles ON refclassid = 'pg_authid'::regclass AND refobjid = pg_roles.oid AND deptype = 'o'
   LEFT JOIN pg_class ON classid = 'pg_class'::regclass AND owned.objid = pg_class.oid
  WHERE rolname = :role AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
-   AND classid <> 'pg_namespace'::regclass
+   AND classid NOT IN ('pg_namespace'::regclass, 'pg_default_acl'::regclass)
    AND (relkind IS NULL OR relkind NOT IN ('r', 'p', 'S') OR relhasrules OR EXISTS (
         SELECT FROM pg_depend AS part JOIN pg_depend AS used USING (classid, objid)
          WHERE part.refclassid = 'pg_class'::regclass AND part.refobjid = pg_class.oid AND used.refobjid >= 16384

@@ -317,7 +317,8 @@ def test_the_tables_that_dms_makes_are_handed_over_with_keys_and_sequences(made:
     run(made.dms, "CREATE SCHEMA awsdms_control", "CREATE TABLE awsdms_control.awsdms_history "
         "(id bigserial PRIMARY KEY, task varchar(128) NOT NULL DEFAULT '', at timestamp, CHECK (id > 0))",
         "CREATE TABLE payments.parted (id int, PRIMARY KEY (id)) PARTITION BY RANGE (id)",
-        "CREATE TABLE payments.part PARTITION OF payments.parted DEFAULT")  # fmt: skip
+        "CREATE TABLE payments.part PARTITION OF payments.parted DEFAULT",
+        "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO ferry_owner")  # fmt: skip
     assert users.drop(kept(made.master), "ferry_dms", deadline).startswith("DMS's user is dropped")
 
 
