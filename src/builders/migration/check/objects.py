@@ -355,8 +355,8 @@ _DATABASE = (
     Hazard(
         "owner-superuser", Severity.BLOCKS, "A superuser owns what is carried",
         "the superuser {object} owns {what}: the cut-over closes a database and fences tables, and a fall-back sets "
-        "sequences and alters domains, as a member of their owner's role; nobody should be a member of a superuser, and "
-        "RDS has none",
+        "sequences and alters domains, as a member of their owner's role; nobody should be a member of a superuser, "
+        "and RDS has none",
         "{how}", RDS_SUPERUSER,
         f"""SELECT quote_ident(r.rolname) AS object, string_agg(o.what, ', ') AS what, string_agg(o.how, ' ') AS how
         FROM (
