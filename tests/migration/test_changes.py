@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from builders.errors import MigrationError
+from builders.migration import changes
 from builders.migration.changes import WHOLE_TABLE, Changes, compare, settle
 from builders.migration.databases import Database
 from builders.migration.mappings import Mappings
@@ -263,3 +264,13 @@ def test_a_row_that_differs_is_not_forgotten_where_the_name_of_its_schema_has_a_
         finally:
             changes.drop()
     assert [each.shown() for each in (*settled, *found)] == ['"pay.ments"."led.ger" (1) is missing in the target'] * 2
+
+
+def test_a_prepared_transaction_that_the_slot_waits_for_is_named(sides: Sides, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changes, "SLOT_SECONDS", 1)
+    sides.write("BEGIN", "INSERT INTO payments.ledger VALUES (1, 'x')", "PREPARE TRANSACTION 'payments-7'")
+    try:
+        with pytest.raises(MigrationError, match=r"the prepared transaction 'payments-7' of app"):
+            sides.changes.begin()
+    finally:
+        sides.write("ROLLBACK PREPARED 'payments-7'")

@@ -81,9 +81,14 @@ _ADVANCE = """
 SELECT pg_replication_slot_advance(slot_name, %s::pg_lsn) FROM pg_replication_slots
 WHERE slot_name = %s AND confirmed_flush_lsn < %s::pg_lsn
 """
+# Of all databases of the server, since a slot waits for all of them.
 _OPEN = """
-SELECT pid, usename, date_trunc('second', now() - xact_start)::text FROM pg_stat_activity
-WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid() ORDER BY xact_start LIMIT 3
+SELECT who, date_trunc('second', clock_timestamp() - since)::text FROM (
+  SELECT 'pid ' || pid || ' of ' || usename AS who, xact_start AS since FROM pg_stat_activity
+  WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()
+  UNION ALL SELECT format('the prepared transaction %%L of %%s in %%s', gid, owner, database), prepared
+  FROM pg_prepared_xacts
+) AS open WHERE since < clock_timestamp() - make_interval(secs => %s) ORDER BY since LIMIT 3
 """
 
 # What an UPDATE or DELETE says of the row before: its key by default, all of it, another index's columns, or nothing.
@@ -128,6 +133,11 @@ def slot_name(database: Database) -> str:
     return f"{SLOT}_{database.value('SELECT oid::int8 FROM pg_database WHERE datname = current_database()')}"
 
 
+def open_transactions(database: Database, seconds: float = 0) -> list[tuple[str, str]]:
+    """Return who has written in transactions that are open for some seconds, and for how long: the oldest three."""
+    return [(who, age) for who, age in database.run(_OPEN, (seconds,))]
+
+
 class Changes:
     """The changes of one side since `begin`. `side` is where rows change, `state` the target, which keeps the keys."""
 
@@ -162,10 +172,10 @@ class Changes:
         try:
             self._side.run("SELECT pg_create_logical_replication_slot(%s, %s)", (self.slot, PLUGIN))
         except MigrationError as error:
-            if "57014" in str(error) and (found := self._side.run(_OPEN)):
-                pids = ", ".join(f"pid {pid} of {user}, for {age}" for pid, user, age in found)
+            if "57014" in str(error) and (found := open_transactions(self._side)):
+                named = ", ".join(f"{who}, for {age}" for who, age in found)
                 raise MigrationError(
-                    f"a slot waits for the transactions that are open, longer than {SLOT_SECONDS} s: {pids}; let them "
+                    f"a slot waits for the transactions that are open, longer than {SLOT_SECONDS} s: {named}; let them "
                     "end, or end them, then run this again"
                 ) from error
             raise

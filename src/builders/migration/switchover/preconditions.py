@@ -10,6 +10,7 @@ from datetime import UTC
 from builders.aws.calls import Session
 from builders.errors import StackferryError
 from builders.migration import marker, metrics, rights
+from builders.migration.changes import open_transactions
 from builders.migration.databases import Database
 from builders.migration.journal import Kind
 from builders.migration.rights import Right
@@ -26,11 +27,6 @@ LONG_SECONDS = 60
 LEAST_FREE_BYTES, LEAST_FREE_SHARE = 2 * 1024**3, 0.1
 """Least free space of the target: a slot that keeps log, and the first writes, must not fill it after the opening."""
 
-_OPEN = """
-SELECT pid, usename, date_trunc('second', clock_timestamp() - xact_start)::text FROM pg_stat_activity
-WHERE xact_start < clock_timestamp() - make_interval(secs => %s) AND backend_xid IS NOT NULL
-  AND pid <> pg_backend_pid() ORDER BY xact_start LIMIT 3
-"""
 _SLOTS_OF_THE_WAY_BACK = 2
 """Slots of its task, and of the changes which a fall-back compares."""
 _FREE_SLOTS = """
@@ -152,10 +148,9 @@ def _rights(context: Context) -> list[str]:
 
 def _long(context: Context) -> list[str]:
     return [
-        f"pid {pid} of {user} on the {database.side} has written in a transaction that is open for {age}: let it end, "
-        "or end it"
+        f"{who} on the {database.side} has written in a transaction that is open for {age}: let it end, or end it"
         for database in (context.source, context.target)
-        for pid, user, age in database.run(_OPEN, (LONG_SECONDS,))
+        for who, age in open_transactions(database, LONG_SECONDS)
     ]
 
 
