@@ -352,3 +352,11 @@ def test_two_writers_that_would_deadlock_with_the_fence_are_ended(both: Pair, so
         session.execute("INSERT INTO payments.parent VALUES (0)")
         with closed(source, keep_reads=True), pytest.raises(psycopg.OperationalError):
             session.execute("INSERT INTO payments.child VALUES (0)")
+
+
+def test_a_fence_stands_where_an_earlier_end_of_the_migration_took_its_schema_away(pair: Callable[..., Pair]) -> None:
+    """Such as that of a second finish, which closes the source once more."""
+    both = pair("CREATE SCHEMA payments", "CREATE TABLE payments.ledger (id int PRIMARY KEY)")
+    both.administer("source", f"GRANT CREATE ON DATABASE {both.name} TO ferry_source")
+    with both.database("source") as database, closed(database) as record:
+        assert Fence(database, ["payments"]).stands(record)

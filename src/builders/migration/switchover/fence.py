@@ -254,7 +254,10 @@ class Fence:
                     "FOR EACH STATEMENT EXECUTE PROCEDURE {function}()"
                 ).format(**names))  # fmt: skip
             parts.append(sql.SQL("ALTER TABLE {table} ENABLE ALWAYS TRIGGER {trigger}").format(**names))
+        schema = sql.Identifier(naming.MARKER_SCHEMA)
         with database.transaction():
+            if database.value("SELECT to_regnamespace(%s) IS NULL", (schema.as_string(),)):  # an earlier end took it
+                database.run(sql.SQL("CREATE SCHEMA {}").format(schema))
             database.run(sql.SQL(";\n").join(parts))
 
     def _end_writers(self, error: MigrationError, *, is_last: bool) -> None:
