@@ -25,12 +25,18 @@ CHANGES = "DatabaseChanges"
 has no dimensions that would tell one phase from another."""
 
 _CHANGING = {
-    # A rotation sends the statement that is left out, which changes the password of whoever sends it alone.
-    "RoleChanges": '"AUDIT: SESSION" ",ROLE," -"ALTER ROLE SESSION_USER PASSWORD <REDACTED>"',
+    "RoleChanges": '?",ROLE,GRANT" ?",ROLE,REVOKE" ?",ROLE,CREATE" ?",ROLE,DROP" ?",ROLE,ALTER DEFAULT"',
+    "RoleAlterations": '"AUDIT: SESSION" ",ROLE,ALTER ROLE," '
+    '-"SESSION,1,1,ROLE,ALTER ROLE,,,ALTER ROLE SESSION_USER PASSWORD <REDACTED>,<"',
     "DefinitionChanges": '"AUDIT: SESSION" ",DDL,"',
 }
-"""Patterns of pgaudit's lines: all terms, and none that follows a minus (CloudWatch Logs user guide, "Filter pattern
-syntax for metric filters")."""
+"""Patterns of pgaudit's lines: one term of those after a question mark, else all, and none that follows a minus
+(CloudWatch Logs user guide, "Filter pattern syntax for metric filters").
+
+What is left out is a rotation, whole and as the first statement of its session: it changes the password of whoever
+sends it alone. A comment can hold the same words. But pgaudit quotes a statement with a comma, and blanks what follows
+the word PASSWORD in an ALTER ROLE; so they never stand like this in the line of another password, attribute or right.
+"""
 
 
 def log_groups(stack: Stack, identifier: Sub, protection: Parameter) -> list[logs.LogGroup]:
