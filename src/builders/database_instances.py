@@ -62,6 +62,28 @@ def refusals(properties: Properties, checks: tuple[Check, ...], *, is_new: bool 
             yield check, sentence
 
 
+def change_refusals(old: Properties, new: Properties) -> Iterator[tuple[str, str]]:
+    """Yield the properties to which RDS refuses to change an instance in place, each with RDS's sentence.
+
+    Sources: RDS user guide, "Scaling up DB instance storage"; cloudformation-coverage-roadmap#1312 (a growth of less
+    than a tenth, which ends in UPDATE_ROLLBACK_FAILED); RDS API reference, ModifyDBInstance: AllowMajorVersionUpgrade.
+    """
+    (engine, kind, before), (_, _, after) = _storage(old), _storage(new)
+    if before and after and after != before and after * 10 < before * 11:
+        wrong = new["AllocatedStorage"]
+        yield "AllocatedStorage", f"Invalid storage size for engine name {engine} and storage type {kind}: {wrong}"
+    versions = [str(each.get("EngineVersion") or "") for each in (old, new)]
+    if old.get("Engine") != new.get("Engine") or not all(re.fullmatch(r"\d+(\.\d+)*", each) for each in versions):
+        return
+    was, becomes = ([int(part) for part in each.split(".")] for each in versions)
+    known = min(len(was), len(becomes))  # the minor version that RDS has chosen for a major one is not told
+    if becomes[:known] < was[:known]:
+        yield "EngineVersion", f"Cannot upgrade {old.get('Engine')} from {versions[0]} to {versions[1]}"
+    elif old.get("Engine") == "postgres" and becomes[0] > was[0] and not _is_true(new.get("AllowMajorVersionUpgrade")):
+        sentence = "The AllowMajorVersionUpgrade flag must be present when upgrading to a new major version."
+        yield "EngineVersion", sentence
+
+
 _OF_PRESENCE = {"AvailabilityZone", "DBClusterIdentifier", "MonitoringRoleArn", "Parameters", *_RESTORED}
 """Properties of which checks ask only whether they are given, or for the names in them."""
 

@@ -171,6 +171,24 @@ def test_another_port_moves_the_database_and_the_secret_that_is_attached_keeps_t
     assert instance(account)["MaxAllocatedStorage"] == 100, "what a template no longer says stays as it was"
 
 
+@pytest.mark.parametrize(
+    ("refused", "sentence"),
+    [
+        ({"AllocatedStorage": "49"}, "Invalid storage size for engine name postgres and storage type gp2: 49"),
+        ({"AllocatedStorage": "54"}, "Invalid storage size for engine name postgres and storage type gp2: 54"),
+        ({"EngineVersion": "16"}, "Cannot upgrade postgres from "),
+    ],
+)
+def test_storage_is_not_taken_away_and_no_version_goes_back(
+    account: Account, database: Template, refused: dict[str, str], sentence: str
+) -> None:
+    standing = changed(database, AllocatedStorage="50", EngineVersion="17")
+    account.deploy(standing)
+    with pytest.raises(Refused, match=sentence):
+        account.deploy(changed(standing, **refused))
+    assert account.status("stack") == "UPDATE_ROLLBACK_COMPLETE"
+
+
 def test_deleting_the_stack_stops_the_server_and_keeps_a_snapshot(account: Account, database: Template) -> None:
     account.deploy({**database, "Database": {**database["Database"], "DeletionPolicy": "Snapshot"}})
     endpoint = instance(account)["Endpoint"]

@@ -8,6 +8,7 @@ import pytest
 
 from builders.stack_diff.comparison import compare
 from builders.stack_diff.hazards import STATEFUL, Hazard, HazardKind, hazards_of
+from builders.template_bodies import DeployedStack
 
 from .changing import HERE, Resources, compared, deployed, layer, phase_values, released, template
 
@@ -66,6 +67,39 @@ def test_growth_that_is_taken_away_is_said_to_go_on() -> None:
         acknowledgeable=True,
     )
     assert not only(HazardKind.NO_EFFECT, hazards_of("database", released("database", MaxAllocatedStorageGiB="900")))
+
+
+@pytest.mark.parametrize(
+    ("values", "refused"),
+    [
+        ({"AllocatedStorageGiB": "90"}, "AllocatedStorage from 100 to 90: RDS would say: Invalid storage size"),
+        ({"AllocatedStorageGiB": "109"}, "AllocatedStorage from 100 to 109: RDS would say: Invalid storage size"),
+        ({"AllocatedStorageGiB": "110"}, None),
+        ({"EngineVersion": "16"}, "EngineVersion from 17.4 to 16: RDS would say: Cannot upgrade postgres from 17.4"),
+        ({"EngineVersion": "17.2"}, "EngineVersion from 17.4 to 17.2: RDS would say: Cannot upgrade postgres from"),
+        ({"EngineVersion": "17"}, None),
+        ({"EngineVersion": "17.6"}, None),
+        ({"EngineVersion": "18"}, "EngineVersion from 17.4 to 18: RDS would say: The AllowMajorVersionUpgrade flag"),
+        ({"EngineVersion": "18", "AllowMajorVersionUpgrade": "true"}, None),
+    ],
+)
+def test_what_rds_refuses_to_change_is_refused_before_the_update(values: dict[str, str], refused: str | None) -> None:
+    """A rollback to a release from before an upgrade is one: its update would fail half-way."""
+    before = phase_values(AllocatedStorageGiB="100", MaxAllocatedStorageGiB="900", EngineVersion="17.4")
+    stack = DeployedStack(layer("database"), before, "UPDATE_COMPLETE")
+    found = only(HazardKind.REFUSED, hazards_of("database", compare(stack, layer("database"), before | values, HERE)))
+    assert not refused or found["Database"].message.startswith(f"Database cannot change {refused}")
+    assert [each.acknowledgeable for each in found.values()] == ([False] if refused else [])
+
+
+def test_what_a_key_keeps_for_ever_is_refused_before_the_update() -> None:
+    def key(**properties: Any) -> Resources:
+        return {"Key": {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": {}, **properties}}}
+
+    (hazard,) = found(key(), key(MultiRegion=True))
+    assert hazard.message == "Key cannot change MultiRegion from false to true: a key keeps it for ever"
+    assert (hazard.kind, hazard.acknowledgeable) == (HazardKind.REFUSED, False)
+    assert found(key(), key(MultiRegion=False, KeySpec="SYMMETRIC_DEFAULT", Description="of the phase")) == ()
 
 
 def test_a_replaced_database_names_the_property_and_whether_a_snapshot_stays() -> None:

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from builders import naming, resource_types
+from builders import database_instances, naming, resource_types
 from builders.evaluate import without_secrets
 from builders.naming import PARAMETER_LIMIT_BYTES
 from builders.parameter_validation import as_text
@@ -18,6 +18,7 @@ from builders.stack_diff.effects import (
     Resource,
     custom_name,
     is_custom,
+    is_same,
     references,
 )
 from builders.stack_diff.exports import Imports, changed_exports
@@ -33,6 +34,7 @@ class HazardKind(enum.StrEnum):
     GENERATED_SECRET = "generated-secret"  # noqa: S105  a kind, not a secret
     RUNNING_TASK = "running-task"
     CUSTOM_NAME = "custom-name"
+    REFUSED = "refused"
     TYPE_CHANGE = "type-change"
     SERVICE_TOKEN = "service-token"  # noqa: S105  a kind, not a token
     ALREADY_EXISTS = "same-place"
@@ -91,6 +93,7 @@ def hazards_of(
         *_losses(layer, comparison),
         *_refused_update(layer, comparison),
         *_refused_replacements(layer, comparison),
+        *_refused_changes(layer, comparison),
         *_taken_identities(layer, comparison),
         *_moved_routes(layer, comparison),
         *_lost_boundaries(layer, comparison),
@@ -252,6 +255,38 @@ def _refused_replacements(layer: str, comparison: Comparison) -> Iterator[Hazard
             )
             remedy = f"change {kind.name_property} too (another suffix), or remove {name} in a release of its own first"
             yield Hazard(HazardKind.CUSTOM_NAME, layer, name, message, remedy, acknowledgeable=perhaps)
+
+
+_REMEDIES = {
+    "AllocatedStorage": "leave it, or add a tenth at least: storage is never taken away",
+    "EngineVersion": "leave it, or go up, to a new major version with AllowMajorVersionUpgrade; nothing but a restored "
+    "snapshot goes back",
+}
+_OF_KEYS = {"KeySpec": "SYMMETRIC_DEFAULT", "KeyUsage": "ENCRYPT_DECRYPT", "Origin": "AWS_KMS", "MultiRegion": False}
+"""What a key has once and for all, with what it is by default: "the update request fails" (CloudFormation template
+reference, "AWS::KMS::Key"). The schema calls none of it create-only."""
+
+
+def _refused_changes(layer: str, comparison: Comparison) -> Iterator[Hazard]:
+    """Changes in place that a service refuses, which is found out when the update is half done."""
+    for change in comparison.changes:
+        if change.effect is not Effect.MODIFY:
+            continue
+        name = change.logical_id
+        old, new = (each.resources[name].get("Properties", {}) for each in (comparison.before, comparison.after))
+        refused: list[tuple[str, str, str]] = []
+        if change.type == "AWS::RDS::DBInstance":
+            for each, sentence in database_instances.change_refusals(old, new):
+                refused.append((each, f"RDS would say: {sentence}", _REMEDIES[each]))
+        elif change.type == "AWS::KMS::Key":
+            for each, default in _OF_KEYS.items():
+                if not is_same(old.get(each, default), new.get(each, default)):
+                    remedy = "leave it; another key is another resource, with another logical id"
+                    refused.append((each, "a key keeps it for ever", remedy))
+        for each, why, remedy in refused:
+            was, becomes = (as_text(given.get(each, _OF_KEYS.get(each, ""))) for given in (old, new))
+            message = f"{name} cannot change {each} from {was} to {becomes}: {why}"
+            yield Hazard(HazardKind.REFUSED, layer, name, message, remedy, acknowledgeable=False)
 
 
 ROTATION_SCHEDULE = "AWS::SecretsManager::RotationSchedule"
