@@ -263,7 +263,7 @@ _REMEDIES = {
     "snapshot goes back",
 }
 _OF_KEYS = {"KeySpec": "SYMMETRIC_DEFAULT", "KeyUsage": "ENCRYPT_DECRYPT", "Origin": "AWS_KMS", "MultiRegion": False}
-"""What a key has once and for all, with what it is by default: "the update request fails" (CloudFormation template
+"""Properties that a key keeps for ever, with their defaults: "the update request fails" (CloudFormation template
 reference, "AWS::KMS::Key"). The schema calls none of it create-only."""
 
 
