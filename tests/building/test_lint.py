@@ -135,6 +135,7 @@ def test_our_rules_may_be_in_the_configuration_of_the_project(folder: Path) -> N
         ("regionz: [us-east-1]", r"^\.cfnlintrc: cfn-lint refuses it: .*regionz"),
         ("append_rules: [no.such.rules]", r"^\.cfnlintrc: cfn-lint refuses it: .*No module named 'no'"),
         ("regions: [", r"^\.cfnlintrc: cfn-lint refuses it: "),
+        ("override_spec: no/such.json", r"^\.cfnlintrc: cfn-lint cannot read the file that override_spec names$"),
     ],
 )
 def test_a_configuration_that_cfn_lint_refuses_is_wrong_use(folder: Path, configuration: str, message: str) -> None:

@@ -18,7 +18,7 @@ def lint() -> Lint:
 
     def run(rule_id: str, template: Any, filename: str | None = None, **options: Any) -> list[tuple[str, str, str]]:
         rule = by_id[rule_id]()
-        rule.configure(options)  # type: ignore[no-untyped-call]
+        rule.configure(options)
         found = rule.match(Template(filename, template))
         return [(rule.id, finding.path_string, finding.message) for finding in found]
 

@@ -53,3 +53,21 @@ def test_the_folder_appends_the_same_rules_and_an_option_reaches_its_rule(cfn_li
         "template.yaml": [("W9001", 5), ("W9030", 4)],
         "template.json": [("W9001", 6), ("W9030", 5)],
     }
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("W9501:rows=3", "W9501 cannot take its setting 'rows': it has lines"),
+        ("W9501:lines=many", "W9501 cannot take its setting 'lines': 'many' is not a whole number"),
+        ("E9701:enabled=maybe", "E9701 cannot take its setting 'enabled': 'maybe' is neither true nor false"),
+        ("W9201:days=3", "W9201 cannot take its setting 'days': it has no settings"),
+    ],
+)
+def test_a_setting_that_a_rule_cannot_take_is_a_finding_and_no_silence(tmp_path: Path, setting: str, said: str) -> None:
+    (tmp_path / "template.yaml").write_text("Resources: {Topic: {Type: AWS::SNS::Topic}}\n")
+    command = [CFN_LINT, "--append-rules", "builders.rules", "-x", setting, "--format", "json", "--", "template.yaml"]
+
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert (told.stderr, [one["Message"] for one in json.loads(told.stdout)]) == ("", [said])

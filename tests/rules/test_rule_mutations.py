@@ -24,7 +24,7 @@ WITHOUT_A_PLACE = {"W9702"}
 def _rules() -> dict[str, Rule]:
     rules = {rule.id: rule() for rule in all_rules()}
     for rule_id, options in OPTIONS.items():
-        rules[rule_id].configure(options)  # type: ignore[no-untyped-call]
+        rules[rule_id].configure(options)
     return rules
 
 

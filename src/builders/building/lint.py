@@ -52,8 +52,10 @@ class Linter:
             self._runner = Runner(self._config)
             if OWN_RULES not in self._config.append_rules:
                 self._runner.rules.update(self._runner.rules.create_from_module(OWN_RULES))
-        except (ConfigFileError, CfnLintExitException, YAMLError, UnicodeDecodeError) as error:
+        except (ConfigFileError, CfnLintExitException, YAMLError, TypeError, ValueError) as error:
             raise UsageError(f".cfnlintrc: cfn-lint refuses it: {' '.join(str(error).split())}") from error
+        except SystemExit as error:  # it has said why, and ends the process
+            raise UsageError(".cfnlintrc: cfn-lint cannot read the file that override_spec names") from error
         unknown = sorted(set(self._config.regions) - set(REGIONS))
         if unknown:
             raise UsageError(unknown_name("region", unknown[0], REGIONS))

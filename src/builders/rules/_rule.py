@@ -49,11 +49,12 @@ class Rule(CloudFormationLintRule):
 
     def __init__(self) -> None:
         super().__init__()
+        self._wrong_settings: list[str] = []
         self.description = self.what()
         self.tags = ["stackferry"]
         self.source_url = f"{PAGES}/{self.id}.md" if self.id else ""
         self.config_definition = {name: _definition(default) for name, default in self.options.items()}
-        self.configure()  # type: ignore[no-untyped-call]
+        self.configure()
 
     @classmethod
     def what(cls) -> str:
@@ -64,10 +65,32 @@ class Rule(CloudFormationLintRule):
         """Yield what is wrong. A rule says nothing where it cannot know, and changes nothing."""
         yield from ()
 
+    def configure(self, configs: Any = None, experimental: bool = False) -> None:
+        """Take the settings that somebody gives; of one that the rule cannot take cfn-lint would say nothing."""
+        given = configs if isinstance(configs, dict) else {}
+        wrong = {name: self._wrong_setting(name, value) for name, value in given.items()}
+        self._wrong_settings = [
+            f"{self.id} cannot take its setting {name!r}: {why}" for name, why in wrong.items() if why
+        ]
+        fit = {name: value for name, value in given.items() if not wrong[name]}
+        super().configure(fit, experimental)  # type: ignore[no-untyped-call]
+
+    def _wrong_setting(self, name: str, value: Any) -> str | None:
+        default = self.options.get(name)
+        if default is None:
+            return f"it has {', '.join(self.options) or 'no settings'}"
+        if isinstance(default, list):
+            return None
+        if isinstance(value, (list, dict)):
+            return f"{value!r} is no single value"
+        if isinstance(default, bool):
+            return None if str(value).lower() in ("true", "false") else f"{value!r} is neither true nor false"
+        return None if isinstance(default, str) or str(value).isdecimal() else f"{value!r} is not a whole number"
+
     def match(self, cfn: CfnTemplate) -> list[RuleMatch]:
-        """cfn-lint's entry: each finding once."""
+        """cfn-lint's entry: each finding once, after the settings that somebody has to mend."""
         once = {(finding.path_string, finding.message): finding for finding in self._findings(template_of(cfn))}
-        return list(once.values())
+        return [*(RuleFinding((), sentence) for sentence in self._wrong_settings), *once.values()]
 
 
 def _definition(default: Any) -> dict[str, Any]:
