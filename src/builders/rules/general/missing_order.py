@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from builders import naming
-from builders.rules._functions import Reference
+from builders.rules._functions import Reference, reference_of
 from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Resource, Template, walk
 from builders.rules._values import ABSENT
@@ -267,8 +267,9 @@ def _targets_below(template: Template, resource: Resource, listed: str, key: str
 
 
 def _nodes(template: Template, resource: Resource, name: str) -> set[str]:
-    """The values of a property as texts that can be compared: constants and functions alike."""
-    return {_text(value.value) for value in template.branches(resource, name) if value.value is not ABSENT}
+    """The values of a property as texts that can be compared: constants, references and functions alike."""
+    given = [value.value for value in template.branches(resource, name) if value.value is not ABSENT]
+    return {_text(reference_of(node) or node) for node in given}
 
 
 def _text(node: Any) -> str:
