@@ -1,4 +1,4 @@
-"""E9615: an encrypted topic that its publisher may not use."""
+"""E9615: an encrypted topic or queue that its publisher may not use."""
 
 from __future__ import annotations
 
@@ -24,25 +24,31 @@ _PUBLISHERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "AWS::DMS::EventSubscription": ("dms.amazonaws.com", ("SnsTopicArn",)),
     "AWS::Events::Rule": ("events.amazonaws.com", ("Targets.*.Arn",)),
     "AWS::RDS::EventSubscription": ("events.rds.amazonaws.com", ("SnsTopicArn",)),
-    "AWS::S3::Bucket": ("s3.amazonaws.com", ("NotificationConfiguration.TopicConfigurations.*.Topic",)),
+    "AWS::S3::Bucket": (
+        "s3.amazonaws.com",
+        tuple(f"NotificationConfiguration.{kind}Configurations.*.{kind}" for kind in ("Topic", "Queue")),
+    ),
+    "AWS::SNS::Subscription": ("sns.amazonaws.com", ("Endpoint",)),
+    "AWS::SNS::Topic": ("sns.amazonaws.com", ("Subscription.*.Endpoint",)),
 }
-"""{type: (the principal that publishes, where the type names topics)} (Amazon SNS developer guide, "Key management",
-"Enable compatibility between event sources from AWS services and encrypted topics")."""
+"""{type: (the principal that publishes, where the type names topics and queues)} (Amazon SNS developer guide, "Key
+management", "Enable compatibility between event sources from AWS services and encrypted topics"; Amazon SQS developer
+guide, "Key management", "Configure KMS permissions for AWS services")."""
 
-_MANAGED = "alias/aws/sns"
+_MANAGED = {"AWS::SNS::Topic": "alias/aws/sns", "AWS::SQS::Queue": "alias/aws/sqs"}
 _ACTIONS = ("kms:GenerateDataKey", "kms:Decrypt")
 
 
 class DeafTopic(Rule):
-    """Reports a topic that is encrypted with a key that its publisher may not use: with `alias/aws/sns`, whose policy
-    lets in no service, or with a key of the template whose policy leaves out the service of the alarm, rule, bucket,
-    event subscription, trail or budget that publishes there.
+    """Reports a topic or a queue that is encrypted with a key that its publisher may not use: with `alias/aws/sns` or
+    `alias/aws/sqs`, whose policies let in no service, or with a key of the template whose policy leaves out the service
+    of the alarm, rule, bucket, event subscription, trail, budget or subscribed topic that publishes there.
     """
 
     id = "E9615"
-    shortdesc = "An encrypted topic that its publisher may not use"
+    shortdesc = "An encrypted topic or queue that its publisher may not use"
     why = "The deploy succeeds, the alarm fires, and the message is dropped without an error anywhere."
-    source = "Amazon SNS developer guide, 'Key management' (compatibility between event sources and encrypted topics)"
+    source = "Amazon SNS developer guide and Amazon SQS developer guide, 'Key management'"
     bad = """
     Resources:
       Topic: {Type: "AWS::SNS::Topic", Properties: {KmsMasterKeyId: alias/aws/sns}}
@@ -65,7 +71,7 @@ class DeafTopic(Rule):
     """
 
     def _findings(self, template: Template) -> Iterator[RuleFinding]:
-        for topic in template.resources("AWS::SNS::Topic"):
+        for topic in template.resources(*_MANAGED):
             for encryption in template.branches(topic, "KmsMasterKeyId"):
                 if encryption.value is not ABSENT and template.possible(encryption):
                     for publisher, named in _publishers(template, topic.name):
@@ -79,9 +85,10 @@ def _judged(
     service, _ = _PUBLISHERS[publisher.type]
     said = f"{publisher.name} publishes to {topic.name} as {service}"
     need = f"{service} needs kms:Decrypt and kms:GenerateDataKey*"
-    if _is_managed(template, encryption):
+    managed = _MANAGED[topic.type]
+    if _is_managed(template, encryption, managed):
         advice = f"encrypt it with a key of your own, in whose policy {need}"
-        yield RuleFinding(encryption, f"{said}, which {_MANAGED} does not let in: {advice}")
+        yield RuleFinding(encryption, f"{said}, which {managed} does not let in: {advice}")
         return
     key = _key(template, encryption.value)
     allowed = _allowed_by(template, key, service) if key is not None and "KeyPolicy" in key.properties else None
@@ -91,12 +98,12 @@ def _judged(
         yield RuleFinding(encryption, f"{said}, which the policy of {key.name} does not let in: {need} there")
 
 
-def _is_managed(template: Template, encryption: Value) -> bool:
+def _is_managed(template: Template, encryption: Value, managed: str) -> bool:
     texts = [value.value for value in template.resolver.constants(encryption.value, encryption.path, encryption.when)]
-    if texts and all(text == _MANAGED for text in texts):
+    if texts and all(text == managed for text in texts):
         return True
     last = template.resolver.pieces(encryption.value)[-1:]  # an empty Fn::Join has none
-    return any(isinstance(piece, str) and piece.endswith(f":{_MANAGED}") for piece in last)
+    return any(isinstance(piece, str) and piece.endswith(f":{managed}") for piece in last)
 
 
 def _publishers(template: Template, topic: str) -> Iterator[tuple[Resource, Value]]:
