@@ -17,7 +17,7 @@ import function_log
 import slots
 from botocore.config import Config
 from deadline import Deadline, LambdaContext
-from replication import describe_task, measure, table_statistics
+from replication import count, describe_task, measure, table_statistics
 
 log = function_log.logger("replication_status")
 
@@ -35,26 +35,25 @@ _CALLS = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", 
 def handler(_event: dict[str, Any], context: LambdaContext) -> None:
     """Publish the metrics of the tasks; raises ReplicationUnknown where DMS does not say.
 
-    Nothing is published then, and the alarm takes the missing metric for a task that does not run. The slots come last:
-    a source that does not answer takes nothing from the rest, and the alarms on its slots take the missing metric.
+    The alarms take a missing metric for a task that does not run, or for a slot that is lost: so what they look at goes
+    first, and the rows, of as many tables as there are, go last. A source that does not answer for its slots takes
+    nothing from the rest.
     """
     deadline = Deadline.before_timeout(context)
     dms = _client("dms")
     forward, back = os.environ["REPLICATION_TASK_ARN"], os.environ.get("FALLBACK_TASK_ARN", "")
     tasks = {arn: describe_task(dms, arn) for arn in (forward, back) if arn}
     for arn, task in tasks.items():
-        publish(dms, arn, task)
-    for arn, task in tasks.items():
-        if task is not None:
-            publish_slots(arn, slots.Source(dms, _client("secretsmanager"), task, in_rds=arn == back), deadline)
-
-
-def publish(dms: Any, arn: str, task: dict[str, Any] | None) -> None:
-    """Write the metrics of one task, under the identifier that DMS's own metrics have."""
-    if task is None:
-        log.warning("there is no task %s", arn)
-    tables = table_statistics(dms, arn) if task else []
-    _emit(arn, measure(task, tables))
+        if task is None:
+            log.warning("there is no task %s", arn)
+        _emit(arn, measure(task))
+    there = {arn: task for arn, task in tasks.items() if task is not None}
+    for arn, task in there.items():
+        publish_slots(arn, slots.Source(dms, _client("secretsmanager"), task, in_rds=arn == back), deadline)
+    for arn in there:
+        tables = table_statistics(dms, arn)
+        if tables:
+            _emit(arn, count(tables))
 
 
 def publish_slots(arn: str, source: slots.Source, deadline: Deadline) -> None:

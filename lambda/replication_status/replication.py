@@ -9,7 +9,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from function_log import Told
 
 RUNNING = "running"
-PAGE_SIZE = 100
+MOST_TASKS, MOST_TABLES = 100, 500
+"""The most that one answer has (DMS API reference, MaxRecords of the two operations)."""
 
 
 class ReplicationUnknown(Told):
@@ -21,7 +22,14 @@ def describe_task(dms: Any, arn: str) -> dict[str, Any] | None:
     filters = [{"Name": "replication-task-arn", "Values": [arn]}]
     try:
         tasks = list(
-            _pages(dms, "describe_replication_tasks", "ReplicationTasks", Filters=filters, WithoutSettings=True)
+            _pages(
+                dms,
+                "describe_replication_tasks",
+                "ReplicationTasks",
+                MaxRecords=MOST_TASKS,
+                Filters=filters,
+                WithoutSettings=True,
+            )
         )
     except dms.exceptions.ResourceNotFoundFault:
         return None
@@ -31,16 +39,14 @@ def describe_task(dms: Any, arn: str) -> dict[str, Any] | None:
 def table_statistics(dms: Any, arn: str) -> list[dict[str, Any]]:
     """The statistics of all tables of the task; none before it was started. Raises ReplicationUnknown."""
     try:
-        return list(_pages(dms, "describe_table_statistics", "TableStatistics", ReplicationTaskArn=arn))
+        request = {"MaxRecords": MOST_TABLES, "ReplicationTaskArn": arn}
+        return list(_pages(dms, "describe_table_statistics", "TableStatistics", **request))
     except (dms.exceptions.InvalidResourceStateFault, dms.exceptions.ResourceNotFoundFault):
         return []
 
 
-def measure(task: dict[str, Any] | None, tables: list[dict[str, Any]]) -> dict[str, float]:
-    """{metric: value} of what is known: whether it runs and, once it has begun, how far it is.
-
-    Rows count both ways: those of the full load, and those that changed since.
-    """
+def measure(task: dict[str, Any] | None) -> dict[str, float]:
+    """{metric: value} of what is known of the task: whether it runs and, once it has begun, how far it is."""
     values: dict[str, float] = {"ReplicationTaskStatus": int(task is not None and task["Status"] == RUNNING)}
     progress = (task or {}).get("ReplicationTaskStats")
     if progress:
@@ -51,13 +57,16 @@ def measure(task: dict[str, Any] | None, tables: list[dict[str, Any]]) -> dict[s
             "TablesQueued": progress.get("TablesQueued", 0),
             "TablesErrored": progress.get("TablesErrored", 0),
         }
-    if tables:
-        values |= {
-            "RowsLoaded": _sum(tables, "FullLoadRows"),
-            "RowsChanged": _sum(tables, "Inserts", "Updates", "Deletes"),
-            "RowsFailedValidation": _sum(tables, "ValidationFailedRecords"),
-        }
     return values
+
+
+def count(tables: list[dict[str, Any]]) -> dict[str, float]:
+    """{metric: value} of the rows of tables, both ways: those of the full load, and those that changed since."""
+    return {
+        "RowsLoaded": _sum(tables, "FullLoadRows"),
+        "RowsChanged": _sum(tables, "Inserts", "Updates", "Deletes"),
+        "RowsFailedValidation": _sum(tables, "ValidationFailedRecords"),
+    }
 
 
 def _sum(tables: list[dict[str, Any]], *counters: str) -> int:
@@ -70,7 +79,7 @@ def _pages(dms: Any, operation: str, member: str, **request: Any) -> Iterator[di
     marker: dict[str, str] = {}
     while True:
         try:
-            answer = getattr(dms, operation)(MaxRecords=PAGE_SIZE, **marker, **request)
+            answer = getattr(dms, operation)(**marker, **request)
         except expected:
             raise
         except (ClientError, BotoCoreError) as error:

@@ -30,7 +30,14 @@ class Context:
 index.handler({}, Context())
 """
 
-Published = dict[str, Any]
+UNKNOWN_ROWS = """
+import replication
+def refuse(*_):
+    raise replication.ReplicationUnknown("describe_table_statistics failed: Rate exceeded")
+index.table_statistics = refuse
+"""
+
+Published = list[dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
@@ -83,22 +90,24 @@ def invoke(
 
 @pytest.fixture
 def published(invoke: Callable[..., subprocess.CompletedProcess[str]]) -> Callable[..., Published]:
-    """Calls the handler and returns the one line of metrics that it wrote."""
+    """Calls the handler and returns the lines of metrics that it wrote."""
 
     def call(**more: str) -> Published:
         finished = invoke(**more)
         assert finished.returncode == 0, finished.stderr
-        (line,) = finished.stdout.splitlines()
-        parsed: Published = json.loads(line)
-        return parsed
+        return [json.loads(line) for line in finished.stdout.splitlines()]
 
     return call
 
 
-def values(line: Published) -> dict[str, float]:
-    """The metrics of a line, which all have to be defined in it."""
-    (definition,) = line["_aws"]["CloudWatchMetrics"]
-    return {metric["Name"]: line[metric["Name"]] for metric in definition["Metrics"]}
+def values(lines: Published) -> dict[str, float]:
+    """The metrics of the lines, which all have to be defined in them."""
+    return {
+        metric["Name"]: line[metric["Name"]]
+        for line in lines
+        for definition in line["_aws"]["CloudWatchMetrics"]
+        for metric in definition["Metrics"]
+    }
 
 
 def test_a_task_that_was_never_started_does_not_run_and_has_no_progress(published: Callable[..., Published]) -> None:
@@ -124,11 +133,11 @@ def test_a_failed_task_does_not_run(replication: DeployedTask, published: Callab
 def test_rows_are_added_up_over_all_pages_of_tables(
     replication: DeployedTask, published: Callable[..., Published]
 ) -> None:
-    """DMS answers with at most 100 tables, unless asked for more."""
+    """DMS answers with at most 500 tables."""
     table = {"SchemaName": "payments", "FullLoadRows": 10, "Inserts": 3, "Updates": 2, "Deletes": 1}
-    replication.drive(TableStatistics=[{**table, "TableName": f"t{number}"} for number in range(205)])
+    replication.drive(TableStatistics=[{**table, "TableName": f"t{number}"} for number in range(1005)])
     rows = {name: value for name, value in values(published()).items() if name.startswith("Rows")}
-    assert rows == {"RowsLoaded": 2050, "RowsChanged": 1230, "RowsFailedValidation": 0}
+    assert rows == {"RowsLoaded": 10050, "RowsChanged": 6030, "RowsFailedValidation": 0}
 
 
 def test_rows_that_differ_are_counted(replication: DeployedTask, published: Callable[..., Published]) -> None:
@@ -140,7 +149,7 @@ def test_rows_that_differ_are_counted(replication: DeployedTask, published: Call
 def test_the_line_is_in_the_namespace_and_under_the_dimension_that_the_alarms_ask_for(
     published: Callable[..., Published],
 ) -> None:
-    line = published()
+    (line,) = published()
     (definition,) = line["_aws"]["CloudWatchMetrics"]
     assert definition["Namespace"] == "Stackferry"
     assert definition["Dimensions"] == [["ReplicationTaskIdentifier"]]
@@ -171,6 +180,23 @@ def test_when_dms_does_not_answer_the_function_fails_by_name_and_publishes_nothi
     assert finished.stdout == ""
     last = finished.stderr.strip().splitlines()[-1]
     assert last.startswith("replication.ReplicationUnknown: describe_replication_tasks failed: Could not connect")
+
+
+def test_rows_that_dms_does_not_tell_take_nothing_from_the_task_and_its_slots(
+    unpacked: Path, environment: dict[str, str], replication: DeployedTask
+) -> None:
+    """A throttled answer on thousands of tables must not look like a task that has stopped."""
+    replication.start()
+    call = CALL.replace("import index", f"import index{UNKNOWN_ROWS}")
+    finished = subprocess.run(
+        [sys.executable, "-c", call], cwd=unpacked, env=environment, capture_output=True, text=True, timeout=60,
+        check=False,
+    )  # fmt: skip
+    assert finished.returncode == 1
+    (line,) = finished.stdout.splitlines()
+    assert values([json.loads(line)])["ReplicationTaskStatus"] == 1
+    assert "the slots of" in finished.stderr
+    assert "ReplicationUnknown: describe_table_statistics failed: Rate exceeded" in finished.stderr
 
 
 def test_a_source_that_cannot_be_asked_for_its_slots_takes_nothing_from_the_task(
