@@ -72,16 +72,24 @@ def change_refusals(old: Properties, new: Properties) -> Iterator[tuple[str, str
     if before and after and after != before and after * 10 < before * 11:
         wrong = new["AllocatedStorage"]
         yield "AllocatedStorage", f"Invalid storage size for engine name {engine} and storage type {kind}: {wrong}"
-    versions = [str(each.get("EngineVersion") or "") for each in (old, new)]
-    if old.get("Engine") != new.get("Engine") or not all(re.fullmatch(r"\d+(\.\d+)*", each) for each in versions):
-        return
-    was, becomes = ([int(part) for part in each.split(".")] for each in versions)
-    known = min(len(was), len(becomes))  # the minor version that RDS has chosen for a major one is not told
-    if becomes[:known] < was[:known]:
-        yield "EngineVersion", f"Cannot upgrade {old.get('Engine')} from {versions[0]} to {versions[1]}"
-    elif old.get("Engine") == "postgres" and becomes[0] > was[0] and not _is_true(new.get("AllowMajorVersionUpgrade")):
+    versions = version_change(old, new) if old.get("Engine") == new.get("Engine") else None
+    if versions and versions[1] < versions[0]:
+        yield "EngineVersion", f"Cannot upgrade {engine} from {old['EngineVersion']} to {new['EngineVersion']}"
+    allowed = engine != "postgres" or _is_true(new.get("AllowMajorVersionUpgrade"))
+    if versions and versions[1][0] > versions[0][0] and not allowed:
         sentence = "The AllowMajorVersionUpgrade flag must be present when upgrading to a new major version."
         yield "EngineVersion", sentence
+
+
+def version_change(old: Properties, new: Properties) -> tuple[list[int], list[int]] | None:
+    """The numbers of both engine versions, as far as both have them: the minor one that a service has chosen for a
+    major one is not told. None where one is not given as numbers."""
+    versions = [str(each.get("EngineVersion") or "") for each in (old, new)]
+    if not all(re.fullmatch(r"\d+(\.\d+)*", each) for each in versions):
+        return None
+    was, becomes = ([int(part) for part in each.split(".")] for each in versions)
+    known = min(len(was), len(becomes))
+    return was[:known], becomes[:known]
 
 
 _OF_PRESENCE = {"AvailabilityZone", "DBClusterIdentifier", "MonitoringRoleArn", "Parameters", *_RESTORED}

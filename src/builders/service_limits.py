@@ -393,6 +393,28 @@ def _range(path: str, least: int, most: int) -> Check:
     return Check((path.partition(".")[0],), refusal)
 
 
+_OF_KEYS = {"KeySpec": "SYMMETRIC_DEFAULT", "KeyUsage": "ENCRYPT_DECRYPT", "Origin": "AWS_KMS", "MultiRegion": "false"}
+
+
+def change_refusals(resource_type: str, old: Properties, new: Properties) -> Iterator[tuple[str, str]]:
+    """Yield the properties that a service refuses to change in place although the registry's schema lets them change,
+    each with a sentence; those on DMS and KMS are ours.
+
+    Sources: DMS user guide, "Working with replication engine versions"; CloudFormation template reference,
+    "AWS::KMS::Key".
+    """
+    if resource_type == "AWS::RDS::DBInstance":
+        yield from database_instances.change_refusals(old, new)
+    elif resource_type == "AWS::DMS::ReplicationInstance":
+        versions = database_instances.version_change(old, new)
+        if versions and versions[1] < versions[0]:
+            yield "EngineVersion", "DMS takes no replication instance back to an earlier engine version"
+    elif resource_type == "AWS::KMS::Key":
+        for name, default in _OF_KEYS.items():
+            if str(old.get(name, default)).lower() != str(new.get(name, default)).lower():
+                yield name, "a key keeps it for ever"
+
+
 def invalid(path: str, value: Any, constraint: str) -> str:
     """Return the sentence of a service that holds a request against its model."""
     where = ".".join(part[:1].lower() + part[1:] for part in path.replace(".*", ".member").split("."))

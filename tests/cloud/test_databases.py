@@ -174,8 +174,8 @@ def test_another_port_moves_the_database_and_the_secret_that_is_attached_keeps_t
 @pytest.mark.parametrize(
     ("refused", "sentence"),
     [
-        ({"AllocatedStorage": "49"}, "Invalid storage size for engine name postgres and storage type gp2: 49"),
-        ({"AllocatedStorage": "54"}, "Invalid storage size for engine name postgres and storage type gp2: 54"),
+        ({"AllocatedStorage": "49"}, "Invalid storage size for engine name postgres and storage type gp3: 49"),
+        ({"AllocatedStorage": "54"}, "Invalid storage size for engine name postgres and storage type gp3: 54"),
         ({"EngineVersion": "16"}, "Cannot upgrade postgres from "),
     ],
 )

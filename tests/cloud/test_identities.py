@@ -123,6 +123,13 @@ def test_a_key_that_its_account_administers_is_taken(account: Account) -> None:
     account.deploy(key(ADMINISTRATORS))
 
 
+def test_what_a_key_keeps_for_ever_is_not_changed(account: Account) -> None:
+    account.deploy(key(ADMINISTRATORS))
+    with pytest.raises(Refused, match="a key keeps it for ever"):
+        account.deploy(key(ADMINISTRATORS, MultiRegion=True))
+    account.deploy(key(ADMINISTRATORS, MultiRegion=False, Description="of the phase"))
+
+
 def test_a_lockout_can_be_asked_for(account: Account) -> None:
     service = {**ADMINISTRATORS, "Principal": {"Service": "logs.amazonaws.com"}}
     account.deploy(key(service, BypassPolicyLockoutSafetyCheck=True))

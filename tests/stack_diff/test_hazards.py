@@ -72,14 +72,14 @@ def test_growth_that_is_taken_away_is_said_to_go_on() -> None:
 @pytest.mark.parametrize(
     ("values", "refused"),
     [
-        ({"AllocatedStorageGiB": "90"}, "AllocatedStorage from 100 to 90: RDS would say: Invalid storage size"),
-        ({"AllocatedStorageGiB": "109"}, "AllocatedStorage from 100 to 109: RDS would say: Invalid storage size"),
+        ({"AllocatedStorageGiB": "90"}, "AllocatedStorage from 100 to 90: Invalid storage size"),
+        ({"AllocatedStorageGiB": "109"}, "AllocatedStorage from 100 to 109: Invalid storage size"),
         ({"AllocatedStorageGiB": "110"}, None),
-        ({"EngineVersion": "16"}, "EngineVersion from 17.4 to 16: RDS would say: Cannot upgrade postgres from 17.4"),
-        ({"EngineVersion": "17.2"}, "EngineVersion from 17.4 to 17.2: RDS would say: Cannot upgrade postgres from"),
+        ({"EngineVersion": "16"}, "EngineVersion from 17.4 to 16: Cannot upgrade postgres from 17.4"),
+        ({"EngineVersion": "17.2"}, "EngineVersion from 17.4 to 17.2: Cannot upgrade postgres from"),
         ({"EngineVersion": "17"}, None),
         ({"EngineVersion": "17.6"}, None),
-        ({"EngineVersion": "18"}, "EngineVersion from 17.4 to 18: RDS would say: The AllowMajorVersionUpgrade flag"),
+        ({"EngineVersion": "18"}, "EngineVersion from 17.4 to 18: The AllowMajorVersionUpgrade flag"),
         ({"EngineVersion": "18", "AllowMajorVersionUpgrade": "true"}, None),
     ],
 )
@@ -92,12 +92,21 @@ def test_what_rds_refuses_to_change_is_refused_before_the_update(values: dict[st
     assert [each.acknowledgeable for each in found.values()] == ([False] if refused else [])
 
 
+def test_a_replication_instance_does_not_go_back_to_an_earlier_engine_version() -> None:
+    before = {"ReplicationEngineVersion": "3.6.1"}
+    comparison = released("migration", values_before=before, ReplicationEngineVersion="3.5.4")
+    assert only(HazardKind.REFUSED, hazards_of("migration", comparison))["ReplicationInstance"].message == (
+        "ReplicationInstance cannot change EngineVersion from 3.6.1 to 3.5.4: DMS takes no replication instance back "
+        "to an earlier engine version"
+    )
+
+
 def test_what_a_key_keeps_for_ever_is_refused_before_the_update() -> None:
     def key(**properties: Any) -> Resources:
         return {"Key": {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": {}, **properties}}}
 
     (hazard,) = found(key(), key(MultiRegion=True))
-    assert hazard.message == "Key cannot change MultiRegion from false to true: a key keeps it for ever"
+    assert hazard.message == "Key cannot change MultiRegion from its default to true: a key keeps it for ever"
     assert (hazard.kind, hazard.acknowledgeable) == (HazardKind.REFUSED, False)
     assert found(key(), key(MultiRegion=False, KeySpec="SYMMETRIC_DEFAULT", Description="of the phase")) == ()
 

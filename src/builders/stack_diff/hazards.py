@@ -6,7 +6,7 @@ import enum
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from builders import database_instances, naming, resource_types
+from builders import naming, resource_types, service_limits
 from builders.evaluate import without_secrets
 from builders.naming import PARAMETER_LIMIT_BYTES
 from builders.parameter_validation import as_text
@@ -18,7 +18,6 @@ from builders.stack_diff.effects import (
     Resource,
     custom_name,
     is_custom,
-    is_same,
     references,
 )
 from builders.stack_diff.exports import Imports, changed_exports
@@ -258,13 +257,11 @@ def _refused_replacements(layer: str, comparison: Comparison) -> Iterator[Hazard
 
 
 _REMEDIES = {
-    "AllocatedStorage": "leave it, or add a tenth at least: storage is never taken away",
-    "EngineVersion": "leave it, or go up, to a new major version with AllowMajorVersionUpgrade; nothing but a restored "
-    "snapshot goes back",
+    ("AWS::RDS::DBInstance", "AllocatedStorage"): "leave it, or add a tenth at least",
+    ("AWS::RDS::DBInstance", "EngineVersion"): "leave it, or go up, to a new major version with "
+    "AllowMajorVersionUpgrade; nothing but a restored snapshot goes back",
+    ("AWS::DMS::ReplicationInstance", "EngineVersion"): "leave it, or go up",
 }
-_OF_KEYS = {"KeySpec": "SYMMETRIC_DEFAULT", "KeyUsage": "ENCRYPT_DECRYPT", "Origin": "AWS_KMS", "MultiRegion": False}
-"""Properties that a key keeps for ever, with their defaults: "the update request fails" (CloudFormation template
-reference, "AWS::KMS::Key"). The schema calls none of it create-only."""
 
 
 def _refused_changes(layer: str, comparison: Comparison) -> Iterator[Hazard]:
@@ -274,18 +271,10 @@ def _refused_changes(layer: str, comparison: Comparison) -> Iterator[Hazard]:
             continue
         name = change.logical_id
         old, new = (each.resources[name].get("Properties", {}) for each in (comparison.before, comparison.after))
-        refused: list[tuple[str, str, str]] = []
-        if change.type == "AWS::RDS::DBInstance":
-            for each, sentence in database_instances.change_refusals(old, new):
-                refused.append((each, f"RDS would say: {sentence}", _REMEDIES[each]))
-        elif change.type == "AWS::KMS::Key":
-            for each, default in _OF_KEYS.items():
-                if not is_same(old.get(each, default), new.get(each, default)):
-                    remedy = "leave it; another key is another resource, with another logical id"
-                    refused.append((each, "a key keeps it for ever", remedy))
-        for each, why, remedy in refused:
-            was, becomes = (as_text(given.get(each, _OF_KEYS.get(each, ""))) for given in (old, new))
-            message = f"{name} cannot change {each} from {was} to {becomes}: {why}"
+        for key, sentence in service_limits.change_refusals(change.type, old, new):
+            was, becomes = (as_text(given[key]) if key in given else "its default" for given in (old, new))
+            message = f"{name} cannot change {key} from {was} to {becomes}: {sentence}"
+            remedy = _REMEDIES.get((change.type, key), "leave it, or make another resource, with another logical id")
             yield Hazard(HazardKind.REFUSED, layer, name, message, remedy, acknowledgeable=False)
 
 

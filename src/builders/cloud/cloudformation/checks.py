@@ -143,6 +143,10 @@ class _Checked:
         authorization.check_deployment(self.name, "update", physical_id, (physical_id, old, new))
         typed = self._check(logical_id, new, physical_id)
         before = self.kind.coerce(dict(old))
+        # How a service takes back what it would not change is not documented: it does here.
+        if "ROLLBACK" not in (cloudformation.stacks.get(stack) or {}).get("StackStatus", ""):
+            for _, sentence in service_limits.change_refusals(self.name, before, typed):
+                raise ValueError(f"{sentence} (Service: {self.name.split('::')[1]}, Status Code: 400)")
         more = [logical_id] if self.inner.get("update_with_logical_id") else []
         return self._finished(self._call("update", physical_id, before, typed, stack, *more), typed, logical_id, stack)
 

@@ -71,8 +71,6 @@ def check_instance(properties: Mapping[str, Json], existing: str | None) -> None
         _check_login(properties)
         _check_database_name(properties)
     _check_values("AWS::RDS::DBInstance", properties, is_new=existing is None)
-    for _, sentence in database_instances.change_refusals(rds.instances.get(existing) or {}, properties):
-        raise ValueError(f"{sentence} (Service: Rds, Status Code: 400)")
     _check_logs(properties)
     _check_surroundings(properties)
 
