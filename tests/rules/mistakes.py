@@ -342,6 +342,13 @@ MISTAKES = [
         "s3.amazonaws.com",
         lambda it, body: it["Properties"]["Principal"] == "events.amazonaws.com",
     ),
+    row(
+        "E9042",
+        "nobody who may change it",
+        "AWS::KMS::Key",
+        "KeyPolicy",
+        {"Statement": [{"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "kms:*"}]},
+    ),
     Mutation("E9615", "a key that its publisher may not use", _deaf_topics),
     row(
         "W9403",

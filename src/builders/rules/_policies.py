@@ -40,17 +40,25 @@ def lets_in(
     """Return when the policy of a resource lets a service in, or may do so, by action; None where it is not known."""
     allowed: dict[str, list[Scenario]] = {action: [] for action in actions}
     for document in documents:
-        if not isinstance(document.value, dict) or "Statement" not in document.value:
+        allowing = allow_statements(template, document)
+        if allowing is None:
             return None
-        listed = [value for each in template.child(document, "Statement") for value in template.items(each)]
-        known = [each for each in listed if each.value is not ABSENT]
-        if not known or not all(isinstance(each.value, dict) and "Effect" in each.value for each in known):
-            return None
-        for statement in statements(template, document):
-            if statement.value.get("Effect") == "Allow" and _names(template, statement, service):
-                for action in _allowed(template, statement, actions):
+        for statement in allowing:
+            if _names(template, statement, service):
+                for action in allowed_actions(template, statement, actions):
                     allowed[action].append(statement.when)
     return allowed
+
+
+def allow_statements(template: Template, document: Value) -> list[Value] | None:
+    """The Allow statements of a policy; None where not all of its statements are known."""
+    if not isinstance(document.value, dict) or "Statement" not in document.value:
+        return None
+    listed = [value for each in template.child(document, "Statement") for value in template.items(each)]
+    known = [each for each in listed if each.value is not ABSENT]
+    if not known or not all(isinstance(each.value, dict) and "Effect" in each.value for each in known):
+        return None
+    return [statement for statement in statements(template, document) if statement.value.get("Effect") == "Allow"]
 
 
 def _names(template: Template, statement: Value, service: str) -> bool:
@@ -74,7 +82,7 @@ def _is_service(named: Any, service: str) -> bool:
     return not isinstance(named, str) or named in (service, "*")
 
 
-def _allowed(template: Template, statement: Value, wanted: Sequence[str]) -> set[str]:
+def allowed_actions(template: Template, statement: Value, wanted: Sequence[str]) -> set[str]:
     """The wanted actions that a statement allows; all of them where it cannot be known."""
     actions: list[Any] = [
         constant.value
