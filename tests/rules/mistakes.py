@@ -19,6 +19,7 @@ SECRET = "AWS::SecretsManager::Secret"
 SCHEDULE = "AWS::SecretsManager::RotationSchedule"
 PARAMETER_GROUP = "AWS::RDS::DBParameterGroup"
 
+AWS_POLICY = "arn:aws:iam::aws:policy/service-role/"
 SECRET_TEXT = "correct-horse-battery"
 ALL_TABLES = (
     '{"rules": [{"rule-type": "selection", "rule-id": "1", "rule-action": "include",'
@@ -147,6 +148,15 @@ def _deaf_topics(body: Body) -> Iterator[Place]:
             closed = {"Statement": [{"Effect": "Allow", "Principal": {"AWS": "111122223333"}, "Action": "kms:*"}]}
             key = {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": closed}}
             yield f"{name} closed", at(at(told, ["Resources", "Key0"], key), encryption, {"Ref": "Key0"})
+
+
+def _no_interfaces(body: Body) -> Iterator[Place]:
+    """Each function in a VPC with a role that may write logs alone."""
+    for name, resource in body["Resources"].items():
+        if resource["Type"] == FUNCTION and "VpcConfig" in resource["Properties"]:
+            role = {"Type": ROLE, "Properties": {"ManagedPolicyArns": [f"{AWS_POLICY}AWSLambdaBasicExecutionRole"]}}
+            bare = at(body, ["Resources", "Role0"], role)
+            yield name, at(bare, ["Resources", name, "Properties", "Role"], {"Fn::GetAtt": ["Role0", "Arn"]})
 
 
 def _second_attachments(body: Body) -> Iterator[Place]:
@@ -342,6 +352,7 @@ MISTAKES = [
         "s3.amazonaws.com",
         lambda it, body: it["Properties"]["Principal"] == "events.amazonaws.com",
     ),
+    Mutation("E9506", "a role that may write logs alone", _no_interfaces),
     row(
         "E9042",
         "nobody who may change it",
