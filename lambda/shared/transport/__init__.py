@@ -45,10 +45,14 @@ def tls_context(ca_file: str | None = None, pem: str | None = None) -> ssl.SSLCo
 
     They must carry the host's name, too, as with libpq's verify-full. Raises `ssl.SSLError` for a PEM that is none.
     """
-    context = ssl.create_default_context(cafile=ca_file, cadata=pem)
+    # No default context: from Python 3.13 on that demands details of RFC 5280, and takes an authority below a root for
+    # a root. libpq does neither (github.com/python/cpython, issue 107361).
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # Python 3.13 began to demand details of RFC 5280 that libpq does not; all our Pythons are to behave alike.
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if ca_file or pem:
+        context.load_verify_locations(ca_file, cadata=pem)
+    else:
+        context.load_default_certs()
     context.sslsocket_class = DeadlineSocket
     return context
 

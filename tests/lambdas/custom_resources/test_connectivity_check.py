@@ -124,6 +124,19 @@ def test_a_certificate_of_another_authority(target: Target, source: Source, tmp_
     assert "check that SourceCertificatePem is the authority that signed the server's certificate" in told
 
 
+def test_an_authority_below_a_root_is_not_enough_on_any_python(
+    source: Source, authority: Authority, tmp_path: Path
+) -> None:
+    """libpq refuses it; Python's default context, which is Lambda's, takes it from 3.13 on."""
+    below = Authority.make(tmp_path, "below", by=authority)
+    certificate, key = below.issue(tmp_path, "localhost")
+    with sockets.serving(sockets.tls(certificate, key, as_postgres=True)) as port:
+        told = refusal(source(port, CertificatePem=below.file.read_text()))
+        assert "TLS: the certificate is not accepted (unable to get issuer certificate)" in told
+        both = below.file.read_text() + authority.file.read_text()
+        assert "log in: " in refusal(source(port, CertificatePem=both), seconds=1)
+
+
 def test_require_encrypts_without_asking_who_answers(target: Target, source: Source) -> None:
     database = source(target.server.port, SslMode="require", CertificatePem="")
     assert "TLSv1.3" in database.reach(Deadline(5))

@@ -36,25 +36,29 @@ class Authority:
     file: Path
 
     @classmethod
-    def make(cls, directory: Path, name: str) -> Authority:
+    def make(cls, directory: Path, name: str, by: Authority | None = None) -> Authority:
+        """A root, or an authority that another has signed."""
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = (
-            _builder(name, name, key)
+            _builder(name, by.name if by else name, key)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(_SIGNS, critical=True)
-            .sign(key, hashes.SHA256())
+            .sign(by.key if by else key, hashes.SHA256())
         )
         file = directory / f"{name}.pem"
         file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         return cls(certificate, key, file)
 
+    @property
+    def name(self) -> str:
+        return str(self.certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
+
     def issue(self, directory: Path, host: str) -> tuple[Path, Path]:
         """Files with a certificate for this host name and with its key."""
         key = ec.generate_private_key(ec.SECP256R1())
-        issuer = self.certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
         certificate = (
-            _builder(host, str(issuer), key)
+            _builder(host, self.name, key)
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
             # From Python 3.13 on the default context demands it.
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
