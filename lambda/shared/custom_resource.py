@@ -186,7 +186,10 @@ def _send(url: str, body: bytes, context: LambdaContext) -> None:
             error.close()
             problem = f"HTTP {error.code}"
             if error.code < 500:  # the URL is no longer good, and will not be better
-                raise AnswerNotDelivered(f"CloudFormation's URL refused the answer with {problem}") from None
+                raise AnswerNotDelivered(
+                    f"CloudFormation's URL refused the answer with {problem}: it has expired, or the policy of the S3 "
+                    "gateway endpoint does not allow its bucket"
+                ) from None
         except (OSError, http.client.HTTPException) as error:  # the latter for an answer that is no HTTP
             problem = f"{type(error).__name__}: {error}"
         pause = next(pauses, _PAUSES_SECONDS[-1])

@@ -142,7 +142,7 @@ def test_an_answer_that_is_lost_is_sent_again(cloudformation: Bucket, lost: list
 
 def test_a_url_that_has_expired_is_not_tried_again(cloudformation: Bucket) -> None:
     cloudformation.statuses = [403]
-    with pytest.raises(AnswerNotDelivered, match="HTTP 403"):
+    with pytest.raises(AnswerNotDelivered, match="HTTP 403: it has expired, or the policy of the S3 gateway endpoint"):
         custom_resource.answer(cloudformation.event(), Context(), works(succeed))
     assert cloudformation.answers == []
 
