@@ -11,8 +11,8 @@ ADVICE: dict[tuple[str, str], str] = {
     ("source", "refusal"): "check SourcePort, and listen_addresses and port of the server",
     ("source", "no PostgreSQL"): "check that SourceHost and SourcePort are PostgreSQL's own, without a proxy before it",
     ("source", "no TLS"): "set ssl = on at the server, with TLS 1.2 or later",
-    ("source", "certificate"): "check that SourceCertificatePem is the authority that signed the server's certificate, "
-    "and that the certificate names SourceHost",
+    ("source", "certificate"): "check that SourceCertificatePem is the root authority above the server's certificate, "
+    "that the server sends those in between, and that its certificate names SourceHost",
     ("source", "authority"): "give SourceCertificatePem one whole certificate in PEM",
     ("source", "secret"): "correct the secret in SourceSecretArn, or the parameter: DMS uses what the secret says",
     ("source", "28P01"): "check username and password in the secret in SourceSecretArn",

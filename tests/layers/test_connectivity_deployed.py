@@ -199,7 +199,7 @@ def test_a_port_that_is_closed(phase: Phase, source: OnPremises, refused: Callab
 def test_a_certificate_that_does_not_match(cloud: Cloud, refused: Callable[..., str]) -> None:
     reason = refused(SourceCertificatePem=cloud.ca_file.read_text())
     assert f"source {HOST}:5432, TLS: the certificate is not accepted" in reason
-    assert "check that SourceCertificatePem is the authority that signed the server's certificate" in reason
+    assert "check that SourceCertificatePem is the root authority above the server's certificate" in reason
 
 
 def test_a_host_that_is_not_the_secrets(refused: Callable[..., str]) -> None:

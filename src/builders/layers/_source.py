@@ -130,10 +130,10 @@ def _secret_key_arn(name: str, secret: str) -> Parameter:
 
 
 def certificate() -> Parameter:
-    """The authority that signed the certificate of the on-premises PostgreSQL: public, so no secret."""
+    """The root authority above the certificate of the on-premises PostgreSQL: public, so no secret."""
     return parameters.string(
         "SourceCertificatePem",
-        "PEM of the authority that signed the on-premises PostgreSQL's certificate; empty for SourceSslMode require",
+        "PEM of the root authority above the on-premises PostgreSQL's certificate; empty for SourceSslMode require",
         pattern=r"^$|^-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*$",
         explanation="one certificate, from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----, or empty",
         default="",
@@ -156,6 +156,6 @@ def must_be_verifiable(stack: Stack, mode: Parameter, pem: Parameter) -> None:
     stack.rule(
         "SourceCanBeVerified",
         Or(Equals(mode.ref(), "require"), Not(Equals(pem.ref(), ""))),
-        "SourceSslMode verify-full needs SourceCertificatePem, the PEM of the authority that signed the source's "
+        "SourceSslMode verify-full needs SourceCertificatePem, the PEM of the root authority above the source's "
         "certificate; SourceSslMode require encrypts without knowing who answers",
     )

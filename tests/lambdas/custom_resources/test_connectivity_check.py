@@ -114,14 +114,14 @@ def test_a_certificate_of_another_host(source: Source, authority: Authority, tmp
     with sockets.serving(sockets.tls(certificate, key, as_postgres=True)) as port:
         told = refusal(source(port))
     assert "TLS: the certificate is not accepted (Hostname mismatch" in told
-    assert told.endswith("and that the certificate names SourceHost")
+    assert told.endswith("and that its certificate names SourceHost")
 
 
 def test_a_certificate_of_another_authority(target: Target, source: Source, tmp_path: Path) -> None:
     stranger = Authority.make(tmp_path, "stranger")
     told = refusal(source(target.server.port, CertificatePem=stranger.file.read_text()))
     assert "TLS: the certificate is not accepted (" in told
-    assert "check that SourceCertificatePem is the authority that signed the server's certificate" in told
+    assert "check that SourceCertificatePem is the root authority above the server's certificate" in told
 
 
 def test_an_authority_below_a_root_is_not_enough_on_any_python(
