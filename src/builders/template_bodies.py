@@ -30,7 +30,8 @@ status codes"). A rollback that was turned off leaves the first and the fourth (
 
 @dataclass(frozen=True)
 class DeployedStack:
-    """A stack with its template, as its own account shows it. `outputs` by the template's names, `id` is its ARN."""
+    """A stack with its template, as its own account shows it. `outputs` by the template's names, `id` is its ARN; with
+    termination protection it is `protected`."""
 
     template: str
     parameters: Mapping[str, str]
@@ -38,6 +39,7 @@ class DeployedStack:
     outputs: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     id: str = field(default="", compare=False)
+    protected: bool = False
 
     def was_given(self, template: str) -> bool:
         """Return whether the last operation on the stack is over, none failed, and it has this template."""
@@ -303,8 +305,13 @@ def has_transform(template: Mapping[str, Any]) -> bool:
 _ACCOUNT = re.compile(r"(?<!\d)\d{12}(?!\d)")
 
 
+def deciding_target(target: Target, *bodies: str) -> Target:
+    """Return the part of a target on which the bodies depend: mostly an account changes names and no effect."""
+    return target if any(map(_differs_by_account, bodies)) else Target("", target.region)
+
+
 @functools.lru_cache(maxsize=256)
-def differs_by_account(body: str) -> bool:
+def _differs_by_account(body: str) -> bool:
     """Return whether what a body says in two accounts differs by more than their numbers: it has a number of an account
     of its own, or the account decides on a condition or an export's name."""
     try:

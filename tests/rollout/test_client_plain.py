@@ -57,6 +57,9 @@ def test_a_stack_is_created_in_the_account_that_lends_the_role(client: Client, o
     described = owner.client("cloudformation").describe_stacks(StackName="routes")["Stacks"][0]
     assert described["Tags"] == [{"Key": "Environment", "Value": "dev"}]
     assert stacks.standing(client.reading_shared(target), "routes") == found
+    protection = owner.client("cloudformation").update_termination_protection
+    protection(StackName="routes", EnableTerminationProtection=True)
+    assert stacks.standing(client.reading_shared(target), "routes") == dataclasses.replace(found, protected=True)
 
 
 def test_many_stacks_are_read_from_the_pages_of_a_list(administrator: Administrator, target: Target) -> None:

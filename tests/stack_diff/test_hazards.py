@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -469,6 +470,15 @@ def test_a_stack_whose_update_or_rollback_failed_can_be_deleted() -> None:
     assert failed == [()] * len(STUCK)
     (under_way,) = hazards_of("layer", compare(deployed({"A": TOPIC}, "UPDATE_IN_PROGRESS"), "", {}, HERE))
     assert under_way.kind is HazardKind.STACK_STATE
+
+
+def test_a_protected_stack_is_not_deleted_and_is_updated() -> None:
+    """StackSets would leave its instance INOPERABLE."""
+    stack = replace(deployed({"A": TOPIC}), protected=True)
+    (hazard,) = hazards_of("layer", compare(stack, "", {}, HERE))
+    assert (hazard.kind, hazard.acknowledgeable) == (HazardKind.STACK_STATE, False)
+    assert hazard.message == "termination protection is on: CloudFormation does not delete the stack"
+    assert hazards_of("layer", compare(stack, template({"A": TOPIC, "B": TOPIC}), {}, HERE)) == ()
 
 
 def test_what_cannot_be_acknowledged_comes_first() -> None:

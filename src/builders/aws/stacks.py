@@ -126,6 +126,7 @@ def with_template(session: Session, found: Answer, expected: str = "") -> Deploy
         outputs=of_stack(found),
         tags=tags,
         id=found["StackId"],
+        protected=bool(found.get("EnableTerminationProtection")),
     )
 
 

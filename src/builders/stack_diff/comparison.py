@@ -29,8 +29,8 @@ _NOTHING = Evaluated({}, {}, {}, {}, ())
 class Comparison:
     """The changes of a stack, and the two sides evaluated; `problem` says why nothing could be compared.
 
-    `templates` are those of both sides, `values` are the desired parameters, `status` is the deployed stack's, and
-    `secrets` are the values of NoEcho parameters, which no message may have.
+    `templates` are those of both sides, `values` are the desired parameters, `status` and `protected` are the deployed
+    stack's, and `secrets` are the values of NoEcho parameters, which no message may have.
     """
 
     changes: tuple[Change, ...]
@@ -42,6 +42,7 @@ class Comparison:
     problem: str = ""
     secrets: frozenset[str] = frozenset()
     templates: tuple[str, str] = ("", "")
+    protected: bool = False
 
     @property
     def unnamed(self) -> tuple[Change, ...]:
@@ -79,8 +80,8 @@ def compare(
     if deployed is not None and desired_template:
         found += _output_changes(deployed.template, before, desired_template, after, secrets)
     template, status = (deployed.template, deployed.status) if deployed else ("", "")
-    both = template, desired_template
-    return Comparison(gravest_first(found), before, after, values, status, target.region, "", secrets, both)
+    both, protected = (template, desired_template), deployed is not None and deployed.protected
+    return Comparison(gravest_first(found), before, after, values, status, target.region, "", secrets, both, protected)
 
 
 def _resource_changes(before: Evaluated, after: Evaluated, region: str) -> list[Change]:

@@ -208,12 +208,17 @@ def _avoidance(change: Change) -> str:
 
 
 def _refused_update(layer: str, comparison: Comparison) -> Iterator[Hazard]:
-    """A stack that takes no updates, Rules that do not hold, and values that are too long."""
+    """A stack that takes no update or no deletion, Rules that do not hold, and values that are too long."""
     remedy = REPAIRS.get(comparison.status, "") if comparison.templates[1] else ""  # each can be deleted
     if comparison.status.endswith("_IN_PROGRESS"):
         remedy = "wait until it is over"
     if remedy:
         message = f"the stack is in {comparison.status}: CloudFormation refuses updates"
+        yield Hazard(HazardKind.STACK_STATE, layer, "", message, remedy, acknowledgeable=False)
+    if comparison.protected and not comparison.templates[1]:
+        # A deletion by StackSets that fails leaves the instance INOPERABLE (API reference, StackInstance).
+        message = "termination protection is on: CloudFormation does not delete the stack"
+        remedy = "`aws cloudformation update-termination-protection --no-enable-termination-protection` in its account"
         yield Hazard(HazardKind.STACK_STATE, layer, "", message, remedy, acknowledgeable=False)
     for sentence in comparison.after.failed_rules:
         message, remedy = f"a rule of the template fails: {sentence}", "give parameters for which it holds"

@@ -21,7 +21,7 @@ from builders.stack_diff.hazards import Hazard, HazardKind, hazards_of, masked
 from builders.stack_diff.limits import limit_hazards
 from builders.stack_diff.names import GivenName, name_conflicts, names_of
 from builders.stack_diff.values import ChangedValue, changed_values
-from builders.template_bodies import differs_by_account, parse_template
+from builders.template_bodies import deciding_target, parse_template
 from builders.text import name_list
 
 Changes = tuple[tuple[Change, ...] | None, tuple[ChangedValue, ...]]
@@ -113,9 +113,9 @@ class HazardFinder:
 
     def _answer(self, layer: str, target: Target, before: DeployedStack | None, runs: bool) -> _Answer:
         template, values = self._wanted(layer, target)
-        deployed = (before.template, frozenset(before.parameters.items()), before.status) if before else None
-        where = _where(target, template, before.template if before else "")
-        question = layer, where, deployed, template, frozenset(values.items()), runs
+        given = frozenset(before.parameters.items()) if before else None
+        deployed = (before.template, given, before.status, before.protected) if before else ("",)
+        question = layer, deciding_target(target, template, deployed[0]), deployed, template, frozenset(values.items()), runs
         if question not in self._answers:
             comparison = compare(before, template, values, target)
             exporting = comparison if before and changed_exports(comparison) else None
@@ -142,7 +142,7 @@ class HazardFinder:
         return (spec.template, spec.values(target)) if spec and target in spec.overrides else ("", {})
 
     def _imports_of(self, template: str, values: Values, target: Target) -> frozenset[str]:
-        question = template, _where(target, template), frozenset(values.items())
+        question = template, deciding_target(target, template), frozenset(values.items())
         if question not in self._imports:
             try:
                 self._imports[question] = imports_of(template, values, target)
@@ -155,11 +155,6 @@ class HazardFinder:
         with contextlib.suppress(EvaluationError):  # its own comparison says so
             for target in sorted(spec.overrides):
                 yield from names_of(layer, spec.template, spec.values(target), target)
-
-
-def _where(target: Target, *templates: str) -> Target:
-    """The part of a target that counts: mostly an account changes names and no effect."""
-    return target if any(map(differs_by_account, templates)) else Target("", target.region)
 
 
 def _unread(layer: str) -> Hazard:
