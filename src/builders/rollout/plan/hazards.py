@@ -115,7 +115,8 @@ class HazardFinder:
         template, values = self._wanted(layer, target)
         given = frozenset(before.parameters.items()) if before else None
         deployed = (before.template, given, before.status, before.protected) if before else ("",)
-        question = layer, deciding_target(target, template, deployed[0]), deployed, template, frozenset(values.items()), runs
+        where = deciding_target(target, template, deployed[0])
+        question = layer, where, deployed, template, frozenset(values.items()), runs
         if question not in self._answers:
             comparison = compare(before, template, values, target)
             exporting = comparison if before and changed_exports(comparison) else None
