@@ -262,6 +262,23 @@ def test_values_of_other_accounts_come_into_the_parameter_file(account: Account,
     ]
 
 
+def test_a_parameter_file_that_stays_as_it_is_is_told_of_with_the_reason(
+    account: Account, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "blue.json"
+    file.write_text('["EnvironmentSuffix=bl"]')
+    codes = [write_outputs.main(["--into", str(file)])]
+    account.deploy("artifacts-tools", "shared", "tools", {}, ArtifactsBucket="packages")
+    codes += [write_outputs.main(["--into", str(file)]) for _ in range(2)]
+
+    assert codes == [0, 0, 0]
+    assert capsys.readouterr().err.splitlines() == [
+        f"{file} stays as it is: no stack of account {account.number} in {REGIONS[0]} has an output that its layers take "
+        "as a parameter",
+        f"{file} stays as it is: it has these values already",
+    ]
+
+
 def test_two_stacks_with_the_same_value_are_not_chosen_between(
     account: Account, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

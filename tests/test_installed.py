@@ -337,6 +337,7 @@ def test_nothing_that_is_there_is_overwritten(run: Run, project: Path, tmp_path:
     [
         (["--set", "toling-account=1"], "unknown placeholder 'toling-account', did you mean 'tooling-account'?"),
         (["--set", "region"], "--set region is not NAME=VALUE"),
+        (["--set", "region=eu-west-1", "--set", "region=eu-west-2"], "--set region is given twice; give it once"),
         (["--set", "region=eu-west-1\nx: y"], r"--set region='eu-west-1\nx: y' is not the region of the databases"),
         (["--set", "region=\\1"], r"--set region='\\1' is not the region of the databases"),
         (["--set", 'tooling-account=1"2'], "--set tooling-account='1\"2' is not the account that rolls out"),

@@ -185,6 +185,8 @@ def _values(given: Sequence[str]) -> Mapping[str, str]:
             raise UsageError(f"--set {each} is not NAME=VALUE; write, for example, tooling-account=111122223333")
         if name not in _names():
             raise UsageError(unknown_name("placeholder", name, _names()))
+        if name in values:
+            raise UsageError(f"--set {name} is given twice; give it once")
         values[name] = _file(value[1:]).rstrip("\n") if value.startswith("@") else value
         if not values[name].replace("\n", "").isprintable():
             raise UsageError(f"--set {name} has characters that cannot be printed; give a value without them")

@@ -78,8 +78,12 @@ def command(
         values = _values_for(environments.read(path), stacks, templates, where)
         if naming.DIRECT_CONNECT_ATTACHMENT in _taken(environments.read(path), templates):
             values |= _attachment(stacks, session)
-        for name in environments.put(path, values):
+        changed = environments.put(path, values)
+        for name in changed:
             print(f"{path}: {name}={values[name]}")
+        if not changed:
+            has_none = f"no stack of {where} has an output that its layers take as a parameter"
+            progress.say(f"{path} stays as it is: {'it has these values already' if values else has_none}")
     return command_line.DONE
 
 
