@@ -253,6 +253,17 @@ def test_a_suspended_account_is_named_with_its_number(faulty: Administrator, rol
         ("ExpiredToken", "The security token included in the request is expired", "have expired .*; log in again"),
         ("400", "Bad Request", "have expired .*; log in again"),
         ("InvalidClientTokenId", "The security token is invalid", "does not know the credentials .*enable the region"),
+        (
+            "RequestTimeTooSkewed",
+            "The difference between the request time and",
+            "clock of this machine is wrong .*set it",
+        ),
+        (
+            "SignatureDoesNotMatch",
+            "Signature expired: 20261201T1 is now earlier",
+            "clock of this machine .*set it, then",
+        ),
+        ("InvalidSignatureException", "Signature not yet current: 2 is still later", "clock of this machine .*set it"),
         ("InvalidToken", "The provided token is malformed", "does not know the credentials .*enable the region"),
         (
             "AuthFailure",

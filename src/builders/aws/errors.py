@@ -150,6 +150,8 @@ _THROTTLED = (
     *("RequestLimitExceeded", "TooManyRequestsException", "SlowDown", "BandwidthLimitExceeded"),
     "EC2ThrottledException",
 )
+# IAM user guide, "Troubleshoot Signature Version 4 signed requests"; S3 API reference, "Error responses".
+_SKEWED, _SKEWED_SIGNATURES = "RequestTimeTooSkewed", ("Signature expired", "Signature not yet current")
 _TRANSIENT = ("RequestTimeout", "RequestTimeoutException")
 # Another operation on the object was under way: the write may not have happened, nor that one. "On a 409 failure you
 # should retry the upload" (S3 API reference, PutObject, If-None-Match).
@@ -221,6 +223,9 @@ def _refused(
     """An error that passes by itself, or by a new login, is `Unreachable`: it says nothing of the request."""
     code = str(response["Error"]["Code"])
     reason = _line(response["Error"].get("Message", ""))
+    if code == _SKEWED or reason.startswith(_SKEWED_SIGNATURES):
+        wrong = f"the clock of this machine is wrong ({operation}, {service} in {where})"
+        return Unreachable(f"{wrong}; set it, then {advice.retry}: {reason}")
     if passing := _passing(response, code, f"{service} in {where}", operation, advice.retry):
         kind, sentence = passing
         return kind(f"{sentence}: {reason}" if reason else sentence)
