@@ -273,8 +273,8 @@ def test_a_parameter_file_that_stays_as_it_is_is_told_of_with_the_reason(
 
     assert codes == [0, 0, 0]
     assert capsys.readouterr().err.splitlines() == [
-        f"{file} stays as it is: no stack of account {account.number} in {REGIONS[0]} has an output that its layers take "
-        "as a parameter",
+        f"{file} stays as it is: no stack of account {account.number} in {REGIONS[0]} has an output that its layers "
+        "take as a parameter",
         f"{file} stays as it is: it has these values already",
     ]
 
