@@ -99,6 +99,12 @@ def test_a_deadlock_with_a_writer_is_one_line_with_who_it_is_and_the_transaction
     assert said.endswith("; let them end, or end them, then run this again; trying again (1 of 9)")
 
 
+def test_no_statement_is_compiled_while_an_application_waits_for_it(both: Pair) -> None:
+    both.administer("source", f"ALTER DATABASE {both.name} SET jit = on")
+    with both.database("source") as database:
+        assert database.value("SHOW jit") == "off"
+
+
 def test_a_server_that_acknowledges_nothing_any_more_is_given_up_within_minutes(both: Pair) -> None:
     with both.database("source") as database:
         given = database.connection.info.get_parameters()

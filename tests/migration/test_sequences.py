@@ -23,6 +23,9 @@ SEQUENCES = (
     "CREATE SEQUENCE payments.round MINVALUE 1 MAXVALUE 9 CYCLE",
     "CREATE SEQUENCE payments.fresh",
     'CREATE SEQUENCE payments."It\'s"',
+    "CREATE DOMAIN payments.number AS bigint CHECK (VALUE > 0)",
+    "CREATE SEQUENCE payments.numbers",
+    "CREATE TABLE payments.orders (id payments.number PRIMARY KEY DEFAULT nextval('payments.numbers'))",
 )
 
 
@@ -66,6 +69,7 @@ def test_values_that_were_written_without_the_sequence_are_passed(both: Pair, si
     with both.application() as session:
         session.execute("INSERT INTO payments.ledger (id, number) VALUES (50000, 777777)")
         session.execute("INSERT INTO payments.tickets OVERRIDING SYSTEM VALUE VALUES (-5000)")
+        session.execute("INSERT INTO payments.orders VALUES (6000)")
     found = sequences.definitions(source, ["payments"])
     known = sequences.held(source, found, indexed=False)
     assert known == {"payments.unowned": 777777}
@@ -73,6 +77,7 @@ def test_values_that_were_written_without_the_sequence_are_passed(both: Pair, si
     assert target.value("SELECT nextval('payments.ledger_id_seq')") == 50001
     assert target.value("SELECT nextval('payments.unowned')") > 777777
     assert target.value("SELECT nextval('payments.tickets_id_seq')") == -5001
+    assert target.value("SELECT nextval('payments.numbers')") == 6001
 
 
 def test_setting_them_twice_is_the_same_as_once(sides: tuple[Database, Database]) -> None:

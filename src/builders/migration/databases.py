@@ -37,11 +37,13 @@ worker give way.
 """
 
 # Both servers write values as text in one way, whatever a role or a database has set; a lock is not waited for long,
-# since others queue up behind us. An idle connection is noticed when its network has gone.
+# since others queue up behind us. An idle connection is noticed when its network has gone. Compiling (jit) costs more
+# than any statement of ours takes, and an application that is kept out waits for some.
 _SESSION = (
     f"-c lock_timeout={LOCK_SECONDS}s -c TimeZone=UTC -c DateStyle=ISO,YMD -c IntervalStyle=iso_8601 "
     "-c extra_float_digits=1 -c bytea_output=hex -c lc_monetary=C -c array_nulls=on -c quote_all_identifiers=off "
-    "-c standard_conforming_strings=on -c default_transaction_read_only=off -c search_path=pg_catalog,pg_temp"
+    "-c standard_conforming_strings=on -c jit=off -c default_transaction_read_only=off "
+    "-c search_path=pg_catalog,pg_temp"
 )
 # What is carried, built, compared and awaited takes as long as it takes, whatever a role, a database or the server has
 # set, which `schema` carries, too. Two of these came with PostgreSQL 14 and 17. A RESET brings the server's own back.

@@ -39,28 +39,33 @@ def not_of_an_extension(catalog: str, oid: str) -> str:
     return _WITHOUT_EXTENSIONS.format(catalog=catalog, oid=oid, kinds=kinds)
 
 
-# Columns that later versions of PostgreSQL have added to pg_attribute are read as JSON.
+# Columns that later versions of PostgreSQL have added to pg_attribute are read as JSON. All tables' columns are read at
+# once: a closed application waits for this.
 _TABLES = f"""
-WITH RECURSIVE {BASE_TYPES}
-SELECT n.nspname, c.relname, c.oid::int8, c.relkind::text, c.relispartition, greatest(c.reltuples, 0)::int8,
+WITH RECURSIVE {BASE_TYPES}, chosen AS (
+  SELECT n.nspname, c.relname, c.oid, c.relkind, c.relispartition, c.reltuples
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE n.nspname = ANY (%s) AND c.relkind IN ('r', 'p') AND c.relname NOT LIKE 'awsdms\\_%%'
+    AND c.relpersistence <> 't' AND {not_of_an_extension("pg_class", "c.oid")}
+), columns AS (
+  SELECT a.attrelid, jsonb_agg(jsonb_build_object(
+    'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'not_null', a.attnotnull,
+    'inherited', a.attinhcount > 0, 'identity', a.attidentity,
+    'generated', coalesce(to_jsonb(a)->>'attgenerated', ''),
+    'large', {LARGE}
+  ) ORDER BY a.attnum) AS found
+  FROM pg_attribute a JOIN base_types d ON d.type = a.atttypid JOIN pg_type b ON b.oid = d.base
+  WHERE a.attrelid IN (SELECT oid FROM chosen) AND a.attnum > 0 AND NOT a.attisdropped GROUP BY a.attrelid
+)
+SELECT c.nspname, c.relname, c.oid::int8, c.relkind::text, c.relispartition, greatest(c.reltuples, 0)::int8,
   coalesce((
     SELECT array_agg(k.attname::text ORDER BY array_position(i.indkey::int2[], k.attnum))
     FROM pg_index i JOIN pg_attribute k ON k.attrelid = i.indrelid AND k.attnum = ANY (i.indkey::int2[])
     WHERE i.indrelid = c.oid AND i.indisprimary
       AND array_position(i.indkey::int2[], k.attnum) < i.indnkeyatts), '{{}}'),
-  coalesce((
-    SELECT jsonb_agg(jsonb_build_object(
-      'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'not_null', a.attnotnull,
-      'inherited', a.attinhcount > 0, 'identity', a.attidentity,
-      'generated', coalesce(to_jsonb(a)->>'attgenerated', ''),
-      'large', {LARGE}
-    ) ORDER BY a.attnum)
-    FROM pg_attribute a JOIN base_types d ON d.type = a.atttypid JOIN pg_type b ON b.oid = d.base
-    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]')
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = ANY (%s) AND c.relkind IN ('r', 'p') AND c.relname NOT LIKE 'awsdms\\_%%'
-  AND c.relpersistence <> 't' AND {not_of_an_extension("pg_class", "c.oid")}
-ORDER BY n.nspname, c.relname
+  coalesce(columns.found, '[]')
+FROM chosen c LEFT JOIN columns ON columns.attrelid = c.oid
+ORDER BY c.nspname, c.relname
 """
 
 

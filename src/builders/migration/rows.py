@@ -76,10 +76,10 @@ ORDER BY i.indrelid, k.position
 # What is not there, and a plan or a key of an earlier type (PostgreSQL manual, "PostgreSQL Error Codes").
 _ALTERED = frozenset({"42703", "42P01", "42883", "0A000", "22P02", "42804"})
 
-# Compiling costs more than a statement of ours takes. Rows that a policy hides are an error, and not a table that seems
-# to agree. A view that takes the place of a table would call the application's code (PostgreSQL, CVE-2024-7348).
+# Rows that a policy hides are an error, and not a table that seems to agree. A view in the place of a table would call
+# the application's code (PostgreSQL, CVE-2024-7348).
 _SETTINGS = """
-SELECT count(set_config(name, {}, false)) FROM pg_settings JOIN (VALUES ('jit', 'off'), ('row_security', 'off'),
+SELECT count(set_config(name, {}, false)) FROM pg_settings JOIN (VALUES ('row_security', 'off'),
   ('restrict_nonsystem_relation_kind', 'view, foreign-table')) AS s (name, wanted) USING (name)
 """
 

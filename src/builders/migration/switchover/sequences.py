@@ -15,7 +15,7 @@ from psycopg import sql
 
 from builders.errors import MigrationError
 from builders.migration.databases import Database
-from builders.migration.definitions import not_of_an_extension
+from builders.migration.definitions import not_of_an_extension, shown
 from builders.text import counted_noun
 
 MARGIN = 1_000
@@ -38,7 +38,10 @@ SELECT n.nspname, c.relname, s.seqincrement, s.seqmin, s.seqmax, s.seqcycle,
     JOIN pg_class t ON t.oid = used.oid AND t.relkind IN ('r', 'p')
     JOIN pg_namespace tn ON tn.oid = t.relnamespace
     JOIN pg_attribute a ON a.attrelid = used.oid AND a.attnum = used.number AND NOT a.attisdropped
-    JOIN pg_type y ON y.oid = a.atttypid AND y.typname IN ('int2', 'int4', 'int8', 'numeric')), '[]')
+    JOIN LATERAL (WITH RECURSIVE below AS (SELECT a.atttypid AS oid UNION ALL
+        SELECT y.typbasetype FROM below JOIN pg_type y ON y.oid = below.oid AND y.typtype = 'd')
+      SELECT FROM below WHERE oid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype)
+    ) AS is_number ON true), '[]')
 FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = ANY (%s) AND c.relpersistence <> 't' AND {not_of_an_extension("pg_class", "c.oid")} ORDER BY 1, 2
 """
@@ -76,7 +79,7 @@ class Definition:
 
     def __str__(self) -> str:
         """Return the name as people write it."""
-        return f"{self.schema}.{self.name}"
+        return shown(self.schema, self.name)
 
     @property
     def sql(self) -> sql.Identifier:
