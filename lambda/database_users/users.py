@@ -120,7 +120,8 @@ def _refuse_while_used_elsewhere(connection: VerifiedConnection, role: str, heir
         quoted, names = identifier(role), ", ".join(name for [name] in elsewhere)
         raise UserNotMade(
             f"{role} owns objects or has rights in other databases of the instance: {names}; nothing was changed. "
-            f"There run: GRANT {quoted} TO CURRENT_USER; REASSIGN OWNED BY {quoted} TO {identifier(heir)}; "
+            "Look there at what it owns, for code in it would run with the master user's rights, then run: "
+            f"GRANT {quoted} TO CURRENT_USER; REASSIGN OWNED BY {quoted} TO {identifier(heir)}; "
             f"DROP OWNED BY {quoted}; then delete again, or deploy with DropDmsUserOnDelete=false"
         )
 

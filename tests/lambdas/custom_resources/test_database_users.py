@@ -242,7 +242,7 @@ def test_objects_in_another_database_are_named_with_what_to_run_there_and_nothin
         ) as why:
             users.drop(kept(made.master), "ferry_dms", deadline)
         run(made.dms, "SELECT FROM payments.older")
-        statements = str(why.value).partition("There run: ")[2].partition("; then")[0].split("; ")
+        statements = str(why.value).partition(", then run: ")[2].partition("; then")[0].split("; ")
         run(replace(made.master, dbname="other"), *statements)
         assert users.drop(kept(made.master), "ferry_dms", deadline).startswith("DMS's user is dropped")
     finally:
