@@ -36,7 +36,8 @@ class Session:
             rows = self._connection.run(f"BEGIN READ WRITE; SELECT pg_try_advisory_xact_lock({self._lock_key()})")
             if rows != [[True]]:
                 raise RotationBusy(
-                    "another invocation is changing this password now: nothing was changed; it will be tried again"
+                    "another invocation is changing this password now: nothing was changed; it will be tried again. "
+                    "If none is, pg_locks names the session that holds this advisory lock: end it"
                 )
             # SESSION_USER is the role of the login, so that no name has to be quoted.
             self._connection.run(f"ALTER ROLE SESSION_USER PASSWORD {literal(scram.verifier(password))}")

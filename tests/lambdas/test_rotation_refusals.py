@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,21 @@ def test_a_lock_held_by_another_session_is_named_in_time(trial: Trial) -> None:
     outcome = trial.step("setSecret", token)
     admin.run("ROLLBACK")
     assert (outcome.error, "55P03" in outcome.message) == ("DatabaseRefused", True)
+
+
+def test_a_session_that_holds_the_lock_of_the_rotation_is_to_be_found_and_changes_nothing(trial: Trial) -> None:
+    """Any role that may connect can take an advisory lock, and keep it."""
+    token = trial.begin()
+    trial.step("createSecret", token)
+    digest = hashlib.sha256(f"stackferry rotation {trial.username}".encode()).digest()
+    key = int.from_bytes(digest[:8], "big", signed=True)
+    admin = trial.rig.server.admin
+    admin.run("SELECT pg_advisory_lock(:key)", key=key)
+    outcome = trial.step("setSecret", token)
+    admin.run("SELECT pg_advisory_unlock(:key)", key=key)
+    assert (outcome.error, "pg_locks" in outcome.message) == ("RotationBusy", True)
+    assert trial.labels_that_log_in() == ["AWSCURRENT"]
+    assert trial.step("setSecret", token).error is None
 
 
 @on_newest_server
