@@ -260,7 +260,8 @@ BEGIN
   RETURN true;
 END $$;
 CREATE DOMAIN payments.fine AS text CHECK (payments.is_fine(VALUE));
-CREATE TABLE payments.letters (id int PRIMARY KEY, body text CHECK (payments.is_fine(body)), more payments.fine)
+CREATE TABLE payments.letters (id int PRIMARY KEY, body text CHECK (payments.is_fine(body)), more payments.fine,
+  "odd ""name" text NOT NULL)
 """
 
 
@@ -268,17 +269,24 @@ def test_the_code_of_a_check_runs_as_the_owner_and_not_as_the_master_user(made: 
     """Otherwise whoever may write a function in the source would have the rights of the target's master user."""
     both = made(source=CODE_IN_CHECKS)
     carry(both)
-    with both.database("target") as target:
-        target.run("INSERT INTO payments.letters VALUES (1, 'a', 'b')")
+    sandboxes: list[str] = []
+
+    def observe(moment: str, statement: str) -> None:
+        if moment == "after" and "pg_temp.stackferry_run" in statement and "CREATE" in statement:
+            sandboxes.append(statement)
+
+    with both.database("target", observe=observe) as target:
+        target.run("INSERT INTO payments.letters VALUES (1, 'a', 'b', 'c')")
         for each in moments.harden_statements(target, "cutover"):
             moments.put_on(target, target, each)
         opened = moments.harden_statements(target, "opened")
-        assert [each.kind for each in opened] == ["VALIDATE"] * 2
+        assert [each.kind for each in opened] == ["VALIDATE", "SET NOT NULL", "DROP CHECK", "VALIDATE", "VALIDATE"]
         for each in opened:
             moments.put_on(target, target, each)
         checks = "FROM pg_constraint WHERE contype = 'c' AND connamespace = 'payments'::regnamespace"
         assert target.run(f"SELECT convalidated {checks}") == [(True,)] * 2
         assert target.value("SELECT current_user") == MASTER
+    assert len(sandboxes) == 2  # NOT NULL calls nothing
 
 
 def test_a_run_that_is_ended_at_any_statement_is_taken_up_by_the_next(made: Callable[..., Pair]) -> None:

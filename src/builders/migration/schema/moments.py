@@ -37,11 +37,14 @@ _KEY_TABLES = re.compile(
 """A foreign key of pg_dump: its table, and the one that it refers to."""
 
 _VALIDATED = re.compile(r"ALTER (?:TABLE|DOMAIN) (.+) VALIDATE CONSTRAINT (.+)", re.DOTALL)
+_NOT_NULL = r"""^CHECK \(\(("([^"]|"")+"|[a-z0-9_]+) IS NOT NULL\)\)( NOT VALID)?$"""
+"""A CHECK that calls nothing, such as those of ours, which are one for each large column."""
+
 _OWNER_OF_CHECK = """
 SELECT pg_get_userbyid(coalesce(c.relowner, t.typowner))::text, n.nspname::text
 FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace
 LEFT JOIN pg_class c ON c.oid = k.conrelid LEFT JOIN pg_type t ON t.oid = k.contypid
-WHERE k.contype = 'c' AND k.conname = (parse_ident(%(name)s))[1]
+WHERE k.contype = 'c' AND k.conname = (parse_ident(%(name)s))[1] AND pg_get_constraintdef(k.oid) !~ %(harmless)s
   AND (c.oid = to_regclass(%(of)s) OR t.oid = to_regtype(%(of)s))
 """
 
@@ -187,7 +190,8 @@ def _owner_of_check(database: Database, definition: Kept) -> Sequence[tuple[str,
     Indexes and materialized views are made as their owner by PostgreSQL itself ("REFRESH MATERIALIZED VIEW").
     """
     found = _VALIDATED.fullmatch(definition.statement)
-    return database.run(_OWNER_OF_CHECK, {"name": found[2], "of": found[1]}) if found else ()
+    named = {"name": found[2], "of": found[1], "harmless": _NOT_NULL} if found else {}
+    return database.run(_OWNER_OF_CHECK, named) if found else ()
 
 
 def _run_as(database: Database, owner: str, schema: str, statements: Sequence[str]) -> None:
