@@ -29,6 +29,7 @@ from builders.migration.switchover.runs import Parties, SwitchoverOptions, Switc
 from builders.migration.task.values import LoadProgress, Task
 from builders.migration.verify import command
 from builders.migration.verify.running import VerifyOptions, verify
+from builders.migration.verify.state import replace_report
 
 from .conftest import Pair
 from .remote import FALLBACK, SCHEMAS, parties as parties_of
@@ -323,6 +324,17 @@ def test_a_load_after_the_comparison_asks_for_another_one(ready: Scene) -> None:
     with pytest.raises(MigrationError, match="1 precondition of cutover not met, and nothing was changed"):
         run(ready)
     assert any("run `migrate-database verify` again" in line and "rows were loaded at" in line for line in ready.said)
+
+
+def test_a_table_that_is_carried_now_and_was_not_when_both_sides_were_compared_asks_for_another_comparison(
+    ready: Scene,
+) -> None:
+    with ready.pair.database("target") as target:
+        replace_report(target, {"tables": [{"table": "payments.orders"}], "notCarried": ["payments.lines"]}, clean=True)
+    with pytest.raises(MigrationError, match="1 precondition of cutover not met"):
+        run(ready)
+    assert "      carried, and not compared then: payments.lines: run `migrate-database verify` again" in ready.said
+    write(ready, "source")
 
 
 def test_a_task_that_lags_closes_nothing(ready: Scene) -> None:
