@@ -93,7 +93,7 @@ class Resolver:
         elif function == "Ref":
             yield from self._parameter_values(branch, argument)
         elif function == "Fn::FindInMap":
-            yield from (replace(branch, value=value) for value in self._mapped(argument))
+            yield from self._mapped(branch, argument)
         elif function in ("Fn::Sub", "Fn::Join"):
             yield from self._texts(branch)
         elif function == "Fn::Select" and isinstance(argument, list) and len(argument) == 2:
@@ -118,9 +118,10 @@ class Resolver:
         for value in values:
             yield replace(branch, value=_as_list(value) if is_list else value, parameter=name)
 
-    def _mapped(self, argument: Any) -> list[Any]:
+    def _mapped(self, branch: Value, argument: Any) -> Iterator[Value]:
         if not isinstance(argument, list) or len(argument) < 3:
-            return [UNKNOWN]
+            yield replace(branch, value=UNKNOWN)
+            return
         found: list[Any] = [self._mappings]
         for key in argument[:3]:
             maps = [entry for entry in found if isinstance(entry, dict)]
@@ -128,7 +129,14 @@ class Resolver:
                 found = [entry[key] for entry in maps if key in entry]
             else:
                 found = [value for entry in maps for value in entry.values()]
-        return found or [UNKNOWN]
+        yield from (replace(branch, value=value) for value in found)
+        if found and all(isinstance(key, str) for key in argument[:3]):
+            return
+        last = argument[3] if len(argument) == 4 else None
+        if isinstance(last, dict) and "DefaultValue" in last:
+            yield from self.constants(last["DefaultValue"], branch.path, branch.when)
+        elif not found:
+            yield replace(branch, value=UNKNOWN)
 
     def _texts(self, branch: Value) -> Iterator[Value]:
         choices: list[list[Value]] = []
