@@ -3,7 +3,8 @@
 The one judge for `build-templates --check`, for a lint rule, and for the embedded cloud. Sources: RDS user guide,
 "Amazon RDS DB instance storage", "Managing capacity automatically with Amazon RDS storage autoscaling", "Turning on the
 Advanced mode of Database Insights"; RDS API reference, CreateDBInstance: AllocatedStorage, Iops, StorageThroughput,
-BackupRetentionPeriod, PreferredBackupWindow, PreferredMaintenanceWindow, Port, MonitoringInterval.
+BackupRetentionPeriod, PreferredBackupWindow, PreferredMaintenanceWindow, Port, MonitoringInterval, DBName,
+MasterUsername.
 """
 
 from __future__ import annotations
@@ -35,6 +36,19 @@ _SHORTEST_WINDOW_MINUTES = 30
 _ADVANCED_INSIGHTS_DAYS = 465
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _DAY, _WEEK = 24 * 60, 7 * 24 * 60
+_RESERVED_USERS: Mapping[str, frozenset[str]] = {
+    "postgres": frozenset({"admin", "rdsadmin", "rds_superuser", "rdsrepladmin", "public"}),
+    "mysql": frozenset({"rdsadmin", "rdsrepladmin"}),
+    "mariadb": frozenset({"rdsadmin", "rdsrepladmin"}),
+}
+"""Not all of them are documented. `postgres` is the console's own suggestion, and taken."""
+_RESERVED_DATABASES = frozenset({"rdsadmin", "template0", "template1"})
+_LOGS = {
+    "postgres": {"postgresql", "upgrade", "iam-db-auth-error"},
+    "mysql": {"audit", "error", "general", "slowquery", "iam-db-auth-error"},
+    "mariadb": {"audit", "error", "general", "slowquery", "iam-db-auth-error"},
+}
+"""The logs that each engine exports (RDS user guide, "Monitoring Amazon RDS log files")."""
 _RESTORED = ("DBSnapshotIdentifier", "SourceDBInstanceIdentifier")
 
 
@@ -275,6 +289,40 @@ def _insights(properties: Properties) -> str | None:
     return None
 
 
+def _database_name(properties: Properties) -> str | None:
+    name = str(properties.get("DBName") or "")
+    if not _has_own_login(properties) or not name:
+        return None
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,62}", name):
+        return "DBName must begin with a letter and contain only alphanumeric characters."
+    reserved = name.lower() in _RESERVED_DATABASES
+    return f"DBName {name} cannot be used as it is a reserved word used by the engine" if reserved else None
+
+
+def _master_user(properties: Properties) -> str | None:
+    engine, user = str(properties.get("Engine") or "").lower(), str(properties.get("MasterUsername") or "")
+    if not _has_own_login(properties) or not user:
+        return None
+    if user.lower() in _RESERVED_USERS[engine] or (engine == "postgres" and user.lower().startswith("pg_")):
+        return f"MasterUsername {user} cannot be used as it is a reserved word used by the engine"
+    form = r"[A-Za-z_][A-Za-z0-9_]{0,62}" if engine == "postgres" else r"[A-Za-z]\w{0,31}"
+    return None if re.fullmatch(form, user) else "The parameter MasterUsername is not a valid identifier."
+
+
+def _has_own_login(properties: Properties) -> bool:
+    of_cluster = properties.get("DBClusterIdentifier")
+    return str(properties.get("Engine") or "").lower() in _RESERVED_USERS and not of_cluster
+
+
+def _logs(properties: Properties) -> str | None:
+    engine, given = str(properties.get("Engine") or "").lower(), properties.get("EnableCloudwatchLogsExports")
+    exported = [each for each in given if isinstance(each, str)] if isinstance(given, list) else []
+    unknown = sorted(set(exported) - _LOGS.get(engine, set(exported)))
+    version = " ".join(filter(None, (engine, str(properties.get("EngineVersion") or ""))))
+    said = f"You cannot use the log types '{', '.join(unknown)}' with engine version {version}."
+    return f"{said} For supported log types, see the documentation." if unknown else None
+
+
 def _zone(properties: Properties) -> str | None:
     if _is_true(properties.get("MultiAZ")) and properties.get("AvailabilityZone"):
         return "Requesting a specific availability zone is not valid for Multi-AZ instances."
@@ -298,6 +346,8 @@ WINDOWS = (
 )
 """The checks that a cluster has to pass, too."""
 INSTANCE = (
+    Check(("Engine", "MasterUsername", "DBClusterIdentifier"), _master_user),
+    Check(("Engine", "DBName", "DBClusterIdentifier"), _database_name),
     Check(_ABOUT_STORAGE, _size),
     Check((*_ABOUT_STORAGE, "StorageThroughput"), _throughput),
     Check(_ABOUT_STORAGE, _iops),
@@ -309,6 +359,7 @@ INSTANCE = (
     Check(("MonitoringInterval", "MonitoringRoleArn"), _monitoring),
     Check(_INSIGHTS, _insights),
     Check(("MultiAZ", "AvailabilityZone"), _zone),
+    Check(("Engine", "EnableCloudwatchLogsExports"), _logs),
 )
 CHECKS = {"AWS::RDS::DBInstance": INSTANCE, "AWS::RDS::DBCluster": WINDOWS}
 """{type: its checks}."""

@@ -18,16 +18,6 @@ from builders import database_instances
 from builders.cloud.internals import ec2, kms, rds
 from builders.resource_types import Json
 
-_RESERVED_USERS: Mapping[str, frozenset[str]] = {
-    "postgres": frozenset({"admin", "rdsadmin", "rds_superuser", "rdsrepladmin", "public"}),
-    "mysql": frozenset({"rdsadmin", "rdsrepladmin"}),
-    "mariadb": frozenset({"rdsadmin", "rdsrepladmin"}),
-}
-"""Not all of them are documented; RDS answers "MasterUsername X cannot be used as it is a reserved word used by the
-engine". `postgres` is the console's own suggestion, and taken."""
-
-_RESERVED_DATABASES = frozenset({"rdsadmin", "template0", "template1"})
-
 # Generations of classes that no engine runs on any more (RDS user guide, "DB instance classes", previous generations).
 _RETIRED_CLASSES = ("db.t1.", "db.m1.", "db.m2.", "db.m3.", "db.r3.", "db.cr1.")
 
@@ -67,11 +57,9 @@ def check_instance(properties: Mapping[str, Json], existing: str | None) -> None
         check_class(properties)
     elif str(properties.get("DBInstanceClass", "")).startswith(_RETIRED_CLASSES):
         raise ValueError(f"Invalid DB Instance class: {properties['DBInstanceClass']} (Service: Rds, Status Code: 400)")
-    if engine in _RESERVED_USERS and not properties.get("DBClusterIdentifier"):
-        _check_login(properties)
-        _check_database_name(properties)
     _check_values("AWS::RDS::DBInstance", properties, is_new=existing is None)
-    _check_logs(properties)
+    if engine in database_instances.STORAGE_ENGINES and not properties.get("DBClusterIdentifier"):
+        _check_login(properties)
     _check_surroundings(properties)
 
 
@@ -92,34 +80,6 @@ def check_cluster(properties: Mapping[str, Json], existing: str | None) -> None:
 
 
 _CLUSTER_ENGINES = ("aurora-mysql", "aurora-postgresql", "mysql", "postgres", "neptune", "docdb")
-
-
-def _check_database_name(properties: Mapping[str, Json]) -> None:
-    """Refuse a database name that RDS does not take (RDS API reference, CreateDBInstance, DBName)."""
-    name = str(properties.get("DBName") or "")
-    if name and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,62}", name):
-        raise ValueError("DBName must begin with a letter and contain only alphanumeric characters. (Service: Rds, "
-                         "Status Code: 400, Error Code: InvalidParameterValue)")  # fmt: skip
-    if name.lower() in _RESERVED_DATABASES:
-        raise ValueError(f"DBName {name} cannot be used as it is a reserved word used by the engine")
-
-
-# RDS user guide, "Monitoring Amazon RDS log files": the logs that each engine exports.
-_LOGS = {
-    "postgres": {"postgresql", "upgrade", "iam-db-auth-error"},
-    "mysql": {"audit", "error", "general", "slowquery", "iam-db-auth-error"},
-    "mariadb": {"audit", "error", "general", "slowquery", "iam-db-auth-error"},
-}
-
-
-def _check_logs(properties: Mapping[str, Json]) -> None:
-    engine = str(properties.get("Engine"))
-    unknown = sorted(set(properties.get("EnableCloudwatchLogsExports") or ()) - _LOGS.get(engine, set()))
-    if engine in _LOGS and unknown:
-        raise ValueError(
-            f"You cannot use the log types '{', '.join(unknown)}' with engine version {engine} "
-            f"{properties.get('EngineVersion', '')}. For supported log types, see the documentation."
-        )
 
 
 def check_subnet_group(properties: Mapping[str, Json], _physical_id: str | None = None) -> None:
@@ -214,14 +174,8 @@ def is_offered(region: str, size: str, version: str) -> bool:
 
 def _check_login(properties: Mapping[str, Json]) -> None:
     restored = properties.get("DBSnapshotIdentifier") or properties.get("SourceDBInstanceIdentifier")
-    user = str(properties.get("MasterUsername", ""))
-    if not user and not restored:
+    if not properties.get("MasterUsername") and not restored:
         raise ValueError("The parameter MasterUsername must be provided and must not be blank.")
-    engine = str(properties.get("Engine"))
-    if user.lower() in _RESERVED_USERS[engine] or (engine == "postgres" and user.lower().startswith("pg_")):
-        raise ValueError(f"MasterUsername {user} cannot be used as it is a reserved word used by the engine")
-    if user and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,62}" if engine == "postgres" else r"[A-Za-z]\w{0,31}", user):
-        raise ValueError("The parameter MasterUsername is not a valid identifier.")
     managed = properties.get("ManageMasterUserPassword") is True
     password = properties.get("MasterUserPassword")
     if managed and password:

@@ -14,7 +14,8 @@ _OF_CFN_LINT = ("BackupRetentionPeriod",)
 
 class RefusedInstance(Rule):
     """Reports windows that overlap or are too short, growth of less than a tenth, Iops that the storage cannot have,
-    and other values of an RDS instance that do not go together.
+    a reserved or malformed name of the master user or the database, logs that the engine does not export, and other
+    values of an RDS instance that do not go together.
     """
 
     id = "E9207"
