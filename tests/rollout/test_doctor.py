@@ -663,6 +663,26 @@ def test_what_cannot_be_asked_for_several_layers_is_one_finding(
     assert (finding.severity, finding.where) == (Severity.UNKNOWN, (phase.accounts[1],))
 
 
+def test_a_log_group_that_a_template_makes_in_one_account_is_looked_for_there(
+    administrator: Administrator, phase: CheckedPhase
+) -> None:
+    name, second = "/payments/audit", phase.accounts[1]
+    group = {"Type": "AWS::Logs::LogGroup", "Condition": "IsSecond", "Properties": {"LogGroupName": name}}
+    body = {
+        "Conditions": {"IsSecond": {"Fn::Equals": [{"Ref": "AWS::AccountId"}, second]}},
+        "Resources": {"Audit": group},
+    }
+    targets = tuple(Target(account, REGION) for account in phase.accounts)
+    layer = dataclasses.replace(made("audit"), body=json.dumps(body))
+    phase = dataclasses.replace(phase, templates={"audit": layer}, groups=(TargetGroup(targets, ()),))
+    for account in phase.accounts:
+        administrator.api("logs", account).create_log_group(logGroupName=name)
+
+    (finding,) = found(phase, "log groups")
+
+    assert finding.where == (second,)
+
+
 def test_a_log_group_that_rds_has_made_itself_is_found_with_what_to_do(
     administrator: Administrator, phase: CheckedPhase
 ) -> None:

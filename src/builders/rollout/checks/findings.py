@@ -21,7 +21,7 @@ from builders.rollout.model import Permissions, Target, Values, grouped
 from builders.rollout.phase import PhaseConnection
 from builders.rollout.state.store import Store
 from builders.scopes import Scope
-from builders.template_bodies import evaluate_template
+from builders.template_bodies import deciding_target, evaluate_template
 
 
 class Severity(enum.Enum):
@@ -117,11 +117,13 @@ class CheckedPhase(PhaseConnection):
 
     @property
     def alike(self) -> list[tuple[TargetGroup, list[Target]]]:
-        """The targets with the same values, those of each region for themselves."""
+        """The targets with the same values and templates that make the same of them: those of each region at least for
+        themselves."""
+        bodies = [each.body for each in self.carried.values()]
         return [
             (group, targets)
             for group in self.groups
-            for targets in grouped((target.region, target) for target in group.targets).values()
+            for targets in grouped((deciding_target(target, *bodies), target) for target in group.targets).values()
         ]
 
     @staticmethod
