@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import get_args
 
 import pytest
 
@@ -12,7 +13,7 @@ from builders import command_line
 from builders.errors import MigrationError, UsageError
 from builders.migration import cli
 from builders.migration.changes import Changes
-from builders.migration.databases import Database
+from builders.migration.databases import Database, Side
 from builders.migration.journal import Journal, locked
 from builders.migration.verify import command, repair as repairing, verified
 from builders.migration.verify.command import VerifyRequest
@@ -252,3 +253,21 @@ def test_a_second_run_of_the_phase_is_refused_while_one_compares(sides: Sides) -
 def test_yes_without_repair_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["verify", "--phase", "dev", "--yes"]) == command_line.WRONG_USE
     assert "--repair is not given" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("kind", "here", "there"), [
+    ("public.citext", "'Ann'", "'ANN'"), ("float8", "'-0'", "0"), ("numeric", "1.50", "1.5"),
+])  # fmt: skip
+def test_a_key_that_is_equal_and_written_otherwise_is_written_right(
+    pair: Callable[..., Pair], capsys: pytest.CaptureFixture[str], kind: str, here: str, there: str
+) -> None:
+    both = pair()
+    for side, value, user in zip(get_args(Side), (here, there), ("ferry_source", MASTER), strict=True):
+        both.administer(side, "CREATE EXTENSION citext SCHEMA public", f"CREATE SCHEMA payments AUTHORIZATION {user}",
+                        f"SET ROLE {user}", f"CREATE TABLE payments.names (name {kind} PRIMARY KEY, note text)",
+                        f"INSERT INTO payments.names VALUES ({value}, 'x')")  # fmt: skip
+    with both.database("source") as source, both.database("target") as target:
+        options = VerifyOptions(patience=0, tables=("payments.names",))
+        command.run(source, target, ["payments"], [], options, VerifyRequest(repair=True, yes=True))
+        assert target.run("SELECT name::text FROM payments.names") == [(here.strip("'"),)]
+    assert "not the same: 0 rows and 1 definition" in capsys.readouterr().out  # the owner, who is another role

@@ -127,7 +127,9 @@ def _staged(source: Database, target: Database, rows: Rows, keys: Sequence[Key])
     inserting = sql.SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {} WHERE NOT EXISTS "
                         "(SELECT FROM ONLY {} AS own WHERE {})").format(
         name, columns, columns, staged, name, _same_key(rows, "own", "s"))  # fmt: skip
-    names = [column for column in rows.columns if column not in key_names(rows.key)]
+    # A key may be equal and not the same, such as a citext's; what is an identity may be the table's alone to give.
+    given = {column.name for column in rows.table.columns if column.identity} & set(key_names(rows.key))
+    names = [column for column in rows.columns if column not in given]
     if not names:
         return [inserting]
     assigned = sql.SQL(", ").join(sql.SQL("{0} = s.{0}").format(sql.Identifier(column)) for column in names)
