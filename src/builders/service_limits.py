@@ -214,7 +214,9 @@ def _dms_version(properties: Properties) -> str | None:
 
 
 def _identifier(name: str, most: int) -> Check:
-    """Return the check of a name of DMS (DMS API reference, CreateReplicationInstance, CreateReplicationTask)."""
+    """Return the check of a name of DMS (DMS API reference, CreateReplicationInstance, CreateReplicationTask,
+    CreateEndpoint).
+    """
 
     def refusal(properties: Properties) -> str | None:
         given = properties.get(name)
@@ -227,6 +229,17 @@ def _identifier(name: str, most: int) -> Check:
         )
 
     return Check((name,), refusal)
+
+
+def _dms_subnet_group(properties: Properties) -> str | None:
+    name = properties.get("ReplicationSubnetGroupIdentifier")
+    fits = re.fullmatch(r"[A-Za-z0-9._-]{1,255}", str(name)) and str(name).lower() != "default"
+    if name is None or fits:
+        return None
+    return (
+        f"The parameter ReplicationSubnetGroupIdentifier {name} is not valid: it has at most 255 letters, digits, "
+        "periods, underscores or hyphens, and is not default."
+    )
 
 
 _RESOURCE_IDENTIFIER = _identifier("ResourceIdentifier", 31)
@@ -324,7 +337,11 @@ TOGETHER: Mapping[str, tuple[Check, ...]] = {
         Check(("EvaluationPeriods", "DatapointsToAlarm"), _alarm_evaluations),
         Check(("Period", "EvaluationPeriods"), _alarm_span),
     ),
-    "AWS::DMS::Endpoint": (Check(("EngineName", "EndpointType"), _dms_side), _RESOURCE_IDENTIFIER),
+    "AWS::DMS::Endpoint": (
+        Check(("EngineName", "EndpointType"), _dms_side),
+        _identifier("EndpointIdentifier", 255),
+        _RESOURCE_IDENTIFIER,
+    ),
     "AWS::DMS::ReplicationInstance": (
         Check(("ReplicationInstanceClass",), _dms_class),
         Check(("EngineVersion",), _dms_version, of_new=True),
@@ -333,6 +350,7 @@ TOGETHER: Mapping[str, tuple[Check, ...]] = {
         _identifier("ReplicationInstanceIdentifier", 63),
         _RESOURCE_IDENTIFIER,
     ),
+    "AWS::DMS::ReplicationSubnetGroup": (Check(("ReplicationSubnetGroupIdentifier",), _dms_subnet_group),),
     "AWS::DMS::ReplicationTask": (
         _RESOURCE_IDENTIFIER,
         Check(("CdcStartTime", "CdcStartPosition"), _cdc_start),

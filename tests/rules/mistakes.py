@@ -159,6 +159,23 @@ def _no_interfaces(body: Body) -> Iterator[Place]:
             yield name, at(bare, ["Resources", name, "Properties", "Role"], {"Fn::GetAtt": ["Role0", "Arn"]})
 
 
+def _associated_twice(body: Body) -> Iterator[Place]:
+    """Each transit gateway with an attachment, and an association of it with another table than its own."""
+    for name, resource in body["Resources"].items():
+        if resource["Type"] == "AWS::EC2::TransitGateway":
+            default = at(body, ["Resources", name, "Properties", "DefaultRouteTableAssociation"], GONE)
+            attachment = {
+                "Type": "AWS::EC2::TransitGatewayAttachment",
+                "Properties": {"TransitGatewayId": {"Ref": name}},
+            }
+            attached = at(default, ["Resources", "Attachment0"], attachment)
+            association = {
+                "Type": "AWS::EC2::TransitGatewayRouteTableAssociation",
+                "Properties": {"TransitGatewayAttachmentId": {"Ref": "Attachment0"}},
+            }
+            yield name, at(attached, ["Resources", "Association0"], association)
+
+
 def _second_attachments(body: Body) -> Iterator[Place]:
     """Each attachment twice, where its secret is in the template: what an import names nobody knows."""
     for name, resource in body["Resources"].items():
@@ -352,6 +369,7 @@ MISTAKES = [
         "s3.amazonaws.com",
         lambda it, body: it["Properties"]["Principal"] == "events.amazonaws.com",
     ),
+    Mutation("E9111", "an association by the gateway itself", _associated_twice),
     Mutation("E9506", "a role that may write logs alone", _no_interfaces),
     row(
         "E9042",
