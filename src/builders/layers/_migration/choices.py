@@ -36,6 +36,7 @@ def engine_version() -> Parameter:
 
     As a source PostgreSQL 15 needs 3.5.1, 16 needs 3.5.3, 17 needs 3.6.1; as a target 17 needs 3.5.4 (DMS user guide,
     "Sources for AWS DMS" and "Targets for AWS DMS").
+    DMS raises the minor version by itself; docs/migration.md says what to do before the next deploy.
     """
     return parameters.string(
         "ReplicationEngineVersion",
