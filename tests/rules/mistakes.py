@@ -43,6 +43,10 @@ def _both(first: Any, second: Any) -> Any:
     return lambda resource, body: first(resource, body) and second(resource, body)
 
 
+def _of_own_secret(resource: Body, body: Body) -> bool:
+    return "Ref" in resource["Properties"]["SecretId"]
+
+
 def _makes(kind: str) -> Any:
     return lambda resource, body: any(other["Type"] == kind for other in body["Resources"].values())
 
@@ -369,6 +373,7 @@ MISTAKES = [
         "s3.amazonaws.com",
         lambda it, body: it["Properties"]["Principal"] == "events.amazonaws.com",
     ),
+    row("E9407", "no function", SCHEDULE, "RotationLambdaARN", GONE, _of_own_secret),
     Mutation("E9111", "an association by the gateway itself", _associated_twice),
     Mutation("E9506", "a role that may write logs alone", _no_interfaces),
     row(
