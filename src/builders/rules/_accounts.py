@@ -47,18 +47,15 @@ def texts(template: Template) -> Iterator[tuple[Path, str]]:
 
     Those of a side of Fn::If that no deployment takes are left out.
     """
-    outputs = {str(name): output.get("Value") for name, output in template.outputs.items() if isinstance(output, dict)}
-    for path, node in (
-        *(
-            found
-            for resource in template.resources()
-            for found in walk(resource.properties, ("Resources", resource.name, "Properties"))
-            if not _is_prose(found[0])
-        ),
-        *(found for name, value in outputs.items() for found in walk(value, ("Outputs", name, "Value"))),
-    ):
-        if isinstance(node, str) and template.reaches(path):
-            yield path, node
+    for resource in template.resources():
+        for path, node in walk(resource.properties, ("Resources", resource.name, "Properties")):
+            if isinstance(node, str) and not _is_prose(path) and template.reaches(path):
+                yield path, node
+    for name, output in template.outputs.items():
+        if isinstance(output, dict):
+            for path, node in walk(output.get("Value"), ("Outputs", str(name), "Value")):
+                if isinstance(node, str) and template.reaches(path):
+                    yield path, node
 
 
 def account_ids(template: Template) -> Iterator[tuple[Path, str]]:

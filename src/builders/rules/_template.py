@@ -164,13 +164,15 @@ class Template:
 
     def reaches(self, path: Path) -> bool:
         """Return whether there is a deployment that takes the sides of Fn::If on the way to a path."""
+        if "Fn::If" not in path:
+            return True
         taken: set[tuple[str, bool]] = set()
         node: Any = self.body
         for key, side in itertools.pairwise(path):
             node = node[key]
             if key == "Fn::If" and isinstance(node, list) and isinstance(node[0], str):
                 taken.add((node[0], side == 1))
-        return not taken or self.possible(frozenset(taken))
+        return self.possible(frozenset(taken))
 
     def can_lack(self, others: Iterable[Scenario], *values: Value | Scenario) -> bool:
         """Return whether there is a deployment in which all of `values` hold and none of the other scenarios does."""

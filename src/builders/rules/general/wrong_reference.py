@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import replace
+from typing import Any
 
 from builders import resource_ids, resource_types
 from builders.rules._functions import function_of, reference_of
 from builders.rules._rule import Rule, RuleFinding
 from builders.rules._template import Resource, Template
-from builders.rules._values import Path, Value
+from builders.rules._values import Path
 
 
 class WrongReference(Rule):
@@ -47,28 +47,29 @@ class WrongReference(Rule):
 
     def _findings(self, template: Template) -> Iterator[RuleFinding]:
         for resource in template.resources():
-            root = Value(resource.properties, ("Resources", resource.name, "Properties"), resource.scenario)
-            for name, value in _values(template, "", root):
-                yield from _judged(template, resource, name, value)
+            for name, node, path in _values(resource.properties, "", ("Resources", resource.name, "Properties")):
+                yield from _judged(template, resource, name, node, path)
 
 
-def _values(template: Template, name: str, parent: Value) -> Iterator[tuple[str, Value]]:
+def _values(node: Any, name: str, path: Path) -> Iterator[tuple[str, Any, Path]]:
     """Each value with the name of its property: lists and both sides of an Fn::If by their members."""
-    for value in template.resolver.branches(parent.value, parent.path, parent.when):
-        node = value.value
-        if isinstance(node, dict) and function_of(node)[0] is None:
-            for key, child in node.items():
-                yield from _values(template, str(key), replace(value, value=child, path=(*value.path, key)))
-        elif isinstance(node, list):
-            for index, child in enumerate(node):
-                yield from _values(template, name, replace(value, value=child, path=(*value.path, index)))
-        else:
-            yield name, value
+    function, argument = function_of(node)
+    if function == "Fn::If" and isinstance(argument, list):
+        for index, side in enumerate(argument[1:], start=1):
+            yield from _values(side, name, (*path, "Fn::If", index))
+    elif function is not None:
+        yield name, node, path
+    elif isinstance(node, dict):
+        for key, child in node.items():
+            yield from _values(child, str(key), (*path, key))
+    elif isinstance(node, list):
+        for index, child in enumerate(node):
+            yield from _values(child, name, (*path, index))
 
 
-def _judged(template: Template, resource: Resource, name: str, value: Value) -> Iterator[RuleFinding]:
+def _judged(template: Template, resource: Resource, name: str, node: Any, path: Path) -> Iterator[RuleFinding]:
     taken = resource_ids.taken_by(resource.type, name)
-    reference = reference_of(value.value) if taken and template.possible(value) else None
+    reference = reference_of(node) if taken else None
     if reference is None:
         return
     target, parameter = template.resource(reference.name), template.parameters.get(reference.name)
@@ -80,10 +81,12 @@ def _judged(template: Template, resource: Resource, name: str, value: Value) -> 
         advice = f"parameter {reference.name} is of type {parameter.get('Type')}"
     else:
         return
-    if given is None or given in taken or not _is_left_to_us(resource.type, value.path, is_resource=target is not None):
+    if given is None or given in taken or not _is_left_to_us(resource.type, path, is_resource=target is not None):
+        return
+    if not template.reaches(path):
         return
     wanted = " or ".join(resource_ids.described(kind) for kind in taken)
-    yield RuleFinding(value, f"{name} takes {wanted}, and is given {resource_ids.described(given)}: {advice}")
+    yield RuleFinding(path, f"{name} takes {wanted}, and is given {resource_ids.described(given)}: {advice}")
 
 
 def _advice(target: Resource, taken: tuple[str, ...]) -> str:
