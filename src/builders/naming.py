@@ -42,6 +42,15 @@ def package_version(parameter: str) -> str:
     return f"{parameter.removesuffix(PACKAGE_KEY)}PackageVersion"
 
 
+LASTING_PARAMETERS = frozenset(
+    {
+        *("AllocatedStorageGiB", "MaxAllocatedStorageGiB", "EngineVersion"),
+        *("ReplicationStorageGiB", "ReplicationEngineVersion"),
+    }
+)
+"""Parameters of `database` and `migration` that a rollback leaves as they are: neither RDS nor DMS takes storage or the
+version of an engine back (builders.service_limits.change_refusals), and the most storage is above what there is."""
+
 CONNECTIVITY, TRANSIT_GATEWAY = "Connectivity", "TransitGateway"
 """The parameter of `network` that chooses the way to on-premises, and its value for the network account's gateway."""
 

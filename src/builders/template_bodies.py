@@ -14,6 +14,7 @@ from typing import Any
 from builders.errors import EvaluationError
 from builders.evaluate import Evaluated, evaluate, no_echo_parameters
 from builders.intrinsics import arguments
+from builders.naming import LASTING_PARAMETERS
 from builders.scopes import Target
 
 _DELETE = "delete it by `aws cloudformation delete-stack`"
@@ -283,6 +284,14 @@ def declared_parameters(body: str) -> Mapping[str, Mapping[str, Any]]:
     """The declarations of a template's parameters, by name."""
     found: Mapping[str, Mapping[str, Any]] = parse_template(body).get("Parameters", {})
     return found
+
+
+def lasting_values(body: str, deployed: object) -> dict[str, str]:
+    """Values of a deployed stack that no service takes back, of those parameters that another template declares."""
+    if not isinstance(deployed, DeployedStack):
+        return {}
+    names = LASTING_PARAMETERS & declared_parameters(body).keys() & deployed.parameters.keys()
+    return {name: deployed.parameters[name] for name in sorted(names)}
 
 
 LEAVING = ("Retain", "RetainExceptOnCreate", "Snapshot")

@@ -97,7 +97,7 @@ def _waves(small: SmallPhase) -> tuple[Wave, ...]:
 
 def _back(small: SmallPhase) -> DesiredState:
     release = small.store.releases.save(first(small))
-    return rollback.desired_release(small.store.releases.load(release), second(small), small.current())
+    return rollback.desired_release(small.client, small.store.releases.load(release), second(small), small.current())
 
 
 def _at_second(small: SmallPhase) -> None:

@@ -63,7 +63,7 @@ class Change:
 
 def _back(small: SmallPhase) -> DesiredState:
     earlier = small.store.releases.load(small.store.releases.save(release(small, "0")))
-    return rollback.desired_release(earlier, release(small, "1"), small.current())
+    return rollback.desired_release(small.client, earlier, release(small, "1"), small.current())
 
 
 def _applied(number: int) -> Change:

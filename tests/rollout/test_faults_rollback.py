@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+from builders import naming
+from builders.aws import stacks
 from builders.errors import RolloutError
 from builders.rollout.executor.context import Report
 from builders.rollout.lifecycle import packages, rollback
@@ -14,6 +17,8 @@ from builders.rollout.state.journal import Command
 
 from .conftest import Administrator
 from .small_phase import SmallPhase, body, layer_set
+
+TEMPLATES = Path(__file__).parents[2] / "templates"
 
 
 @pytest.fixture
@@ -30,7 +35,7 @@ def back(small: SmallPhase, now: DesiredState, *, before: DesiredState) -> Repor
     """Put back the last good release before the present one, as the command does."""
     found = small.store.last_good(before=small.store.releases.save(before))
     assert found
-    desired = rollback.desired_release(small.store.releases.load(found), now, small.current())
+    desired = rollback.desired_release(small.client, small.store.releases.load(found), now, small.current())
     return small.run(desired, Command.ROLLBACK, to=found)
 
 
@@ -95,6 +100,40 @@ def test_a_second_rollback_goes_further_back_and_not_to_what_the_first_one_left(
     assert versions(small) == {"network": "2", "database": "2"}
     assert back(small, third, before=second).good
     assert versions(small) == {"network": "1", "database": "1"}
+
+
+def with_storage(small: SmallPhase, version: str, gibibytes: str) -> DesiredState:
+    content = json.loads(body("network", version=version))
+    content["Parameters"]["AllocatedStorageGiB"] = {"Type": "Number", "Default": "20"}
+    tags = content["Resources"]["Queue"]["Properties"]["Tags"]
+    tags.append({"Key": "Storage", "Value": {"Ref": "AllocatedStorageGiB"}})
+    values = {"AllocatedStorageGiB": gibibytes, "DelaySeconds": version}
+    return small.desired(layer_set("network", small.targets, json.dumps(content), **values))
+
+
+@pytest.mark.parametrize(("is_reached", "expected"), [(True, "40"), (False, "20")])
+def test_what_no_service_takes_back_stays_as_each_stack_has_it(
+    small: SmallPhase, is_reached: bool, expected: str
+) -> None:
+    assert small.run(with_storage(small, "1", "20")).good
+    second = with_storage(small, "2", "40")
+    if is_reached:
+        assert small.run(second).good
+    else:
+        small.shut_out(small.accounts[0])
+        assert not small.run(second).good
+        small.let_in(small.accounts[0])
+    assert back(small, second, before=second).good
+    instance = small.current().sets["network"].instances[small.targets[0]]
+    found = stacks.deployed(small.client.reading(small.targets[0]), instance.stack_id)
+    assert found
+    assert versions(small) == {"network": "1"}
+    assert (found.parameters["DelaySeconds"], found.parameters["AllocatedStorageGiB"]) == ("1", expected)
+
+
+def test_what_no_service_takes_back_is_named_as_the_layers_name_it() -> None:
+    templates = [json.loads((TEMPLATES / f"{layer}.json").read_text()) for layer in ("database", "migration")]
+    assert {name for each in templates for name in each["Parameters"]} >= naming.LASTING_PARAMETERS
 
 
 def test_a_release_that_failed_is_none_to_go_back_to(small: SmallPhase) -> None:

@@ -182,12 +182,12 @@ def rollback(options: Options, to: str | None) -> int:
         release = earlier_release(phase) if given is None else given
         require_deployed(phase, release, (*options.acknowledged, *options.agreed))
         current = phase.current()
-        desired = desired_release(phase.store.releases.load(release), phase.desired, current)
+        desired = desired_release(phase.client, phase.store.releases.load(release), phase.desired, current)
         require_own_release(phase, release, desired, "put another release back by --to")
         made = agreement.plan_phase(
             phase, current, Command.ROLLBACK, desired, release, options.acknowledged, options.agreed
         )
-        progress.say(f"release {release} of {phase.phase}: templates, parameters and packages go back, data does not")
+        progress.say(f"release {release} of {phase.phase}: all but data, storage and versions of engines goes back")
         return agreement.carry_out_plan(options, phase, made, lock)
 
 

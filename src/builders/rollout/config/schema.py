@@ -97,12 +97,7 @@ def _more_than_nothing(value: str) -> str:
 
 
 _SHARE_SCHEMA = WithJsonSchema(
-    {
-        "anyOf": [
-            {"type": "integer", "minimum": 0},
-            {"type": "string", "pattern": "^([0-9]{1,6}|(100|[1-9]?[0-9])%)$"},
-        ]
-    }
+    {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^([0-9]{1,6}|(100|[1-9]?[0-9])%)$"}]}
 )
 
 AccountId = Annotated[str, Field(pattern=ACCOUNT)]

@@ -156,10 +156,7 @@ def _built(desired: DesiredState, keys: set[str]) -> dict[str, Path]:
 
 
 def _with_versions(
-    spec: StackSetSpec,
-    uses: Mapping[Target, Mapping[str, _Use]],
-    versions: Mapping[_Use, str],
-    state: StackSet | None,
+    spec: StackSetSpec, uses: Mapping[Target, Mapping[str, _Use]], versions: Mapping[_Use, str], state: StackSet | None
 ) -> tuple[StackSetSpec, bool]:
     """A layer whose parameters name keys and versions, and whether versions can be named at the next time only.
 

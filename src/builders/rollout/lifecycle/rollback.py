@@ -12,15 +12,16 @@ from collections.abc import Collection, Mapping, Sequence
 from builders.aws import stacks
 from builders.aws.errors import Refused
 from builders.errors import RolloutError, UsageError
-from builders.naming import PACKAGE_KEY, package_version
+from builders.naming import LASTING_PARAMETERS, PACKAGE_KEY, package_version
 from builders.rollout.client import Client
+from builders.rollout.executor.current_state import read_stacks
 from builders.rollout.executor.proof import is_deployed, require_own
 from builders.rollout.model import CurrentState, DesiredState, StackSet, StackSetSpec, Status, Target, Values
 from builders.rollout.phase import Phase
 from builders.rollout.plan.calls import Action, Call, rectangles
 from builders.rollout.state.releases import Release
 from builders.scopes import in_order
-from builders.template_bodies import declared_parameters
+from builders.template_bodies import declared_parameters, lasting_values
 
 RELEASE = "release"
 """The first part of what is acknowledged for a release that AWS knows nothing of."""
@@ -61,12 +62,14 @@ def earlier_release(phase: Phase) -> str:
     return found
 
 
-def desired_release(release: Release, now: DesiredState, current: CurrentState) -> DesiredState:
-    """The release at the targets where the phase is now.
+def desired_release(client: Client, release: Release, now: DesiredState, current: CurrentState) -> DesiredState:
+    """The release at the targets where the phase is now, with what no service takes back as the stacks have it.
 
     A target that came since gets the release's templates and packages with its own present values; one that left stays
     away. A layer that the release does not have is removed, which a plan blocks on where it holds data.
     """
+    lasting = [each.stack_ids for each in current.sets.values() if LASTING_PARAMETERS & each.parameters.keys()]
+    deployed = dict(read_stacks(client, {key: found for ids in lasting for key, found in ids.items()}))
     desired = release.desired_state(now)
     sets = {}
     for layer, old in desired.sets.items():
@@ -74,6 +77,8 @@ def desired_release(release: Release, now: DesiredState, current: CurrentState) 
         targets = {*(present.overrides if present else ()), *(state.instances if state else ())} & now.targets
         # A layer that is nowhere now is put back where the release had it and the phase still is.
         overrides = _overrides(old, present, targets or old.overrides.keys() & now.targets)
+        for target, values in overrides.items():
+            overrides[target] = {**values, **lasting_values(old.template, deployed.get((layer, target)))}
         sets[layer] = dataclasses.replace(old, overrides=overrides)
     plain = {}
     for layer, spec in desired.plain.items():
