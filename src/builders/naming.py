@@ -48,8 +48,10 @@ LASTING_PARAMETERS = frozenset(
         *("ReplicationStorageGiB", "ReplicationEngineVersion"),
     }
 )
-"""Parameters of `database` and `migration` that a rollback leaves as they are: neither RDS nor DMS takes storage or the
-version of an engine back (builders.service_limits.change_refusals), and the most storage is above what there is."""
+"""Parameters of `database` and `migration` that a rollback leaves as they are.
+
+RDS takes neither storage nor the version of an engine back, and DMS no version (service_limits.change_refusals). The
+most storage of a database is above what it has. Nothing is known to us of DMS's storage, so that it stays, too."""
 
 CONNECTIVITY, TRANSIT_GATEWAY = "Connectivity", "TransitGateway"
 """The parameter of `network` that chooses the way to on-premises, and its value for the network account's gateway."""
